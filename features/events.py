@@ -1,0 +1,128 @@
+"""The table of events in memory: sorted columns and offsets, made once from whatever frame came in.
+
+N events of U users; sorted by user id, then moment, then event id. A user's history is a slice, never a list column.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from features.arrays import BoolArray, FloatArray, IntArray
+from features.person import Events
+
+Strings = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class EventTable:
+    """Events of all users, users and items as codes into sorted arrays of ids."""
+
+    users: Strings
+    """Sorted user ids, [U]."""
+    items: Strings
+    """Sorted item ids that occur, [I]."""
+    types: tuple[str, ...]
+    """Type names; `type_codes` index this."""
+    user_codes: IntArray
+    """int64 [N], never decreasing."""
+    item_codes: IntArray
+    """int64 [N]."""
+    type_codes: IntArray
+    """int64 [N]."""
+    moments: IntArray
+    """int64 [N]: ms since the epoch, or the sequence number where events have no time."""
+    values: FloatArray
+    """float32 [N], NaN where there is none."""
+    event_ids: Strings
+    """Outside event ids, [N]."""
+    contexts: Mapping[str, Strings]
+    """Context columns by name, each [N]."""
+
+    def __len__(self) -> int:
+        return len(self.user_codes)
+
+    @property
+    def offsets(self) -> IntArray:
+        """int64 [U + 1]: the events of user u are rows offsets[u] to offsets[u + 1]."""
+        return np.searchsorted(self.user_codes, np.arange(len(self.users) + 1)).astype(np.int64)
+
+    def where(self, keep: BoolArray) -> Self:
+        """The events of a mask [N]; users and items keep their codes, also those left with no event."""
+        return replace(
+            self,
+            user_codes=self.user_codes[keep],
+            item_codes=self.item_codes[keep],
+            type_codes=self.type_codes[keep],
+            moments=self.moments[keep],
+            values=self.values[keep],
+            event_ids=self.event_ids[keep],
+            contexts={name: column[keep] for name, column in self.contexts.items()},
+        )
+
+    def slice_of(self, start: int, stop: int) -> Events:
+        """Rows `start` to `stop`, which must belong to one user, as a person's events."""
+        return Events(
+            item_ids=list(self.items[self.item_codes[start:stop]]),
+            types=[self.types[code] for code in self.type_codes[start:stop]],
+            moments=self.moments[start:stop],
+            values=self.values[start:stop],
+            contexts=self._contexts(start, stop) if self.contexts else None,
+        )
+
+    def _contexts(self, start: int, stop: int) -> list[dict[str, Any]]:
+        columns = {name: column[start:stop] for name, column in self.contexts.items()}
+        return [{name: column[row] for name, column in columns.items()} for row in range(stop - start)]
+
+    def by_user(self) -> Iterator[tuple[str, int, int]]:
+        """User id with the first and past-the-last row, for users with at least one event."""
+        offsets = self.offsets
+        for code, user in enumerate(self.users):
+            if offsets[code] < offsets[code + 1]:
+                yield user, int(offsets[code]), int(offsets[code + 1])
+
+
+@dataclass(frozen=True)
+class Changes:
+    """A changing attribute of M entities: K changes sorted by (entity, moment)."""
+
+    entity_codes: IntArray
+    """int64 [K] into the ids of the table that it belongs to."""
+    moments: IntArray
+    """int64 [K]: from when the value holds."""
+    values: Strings
+    """[K]."""
+
+
+@dataclass(frozen=True)
+class AttributeTable:
+    """Attributes of users or items: one row per id, changing attributes beside."""
+
+    ids: Strings
+    """Outside ids, sorted, [M]."""
+    columns: Mapping[str, Strings]
+    """Static attributes by name, each [M]; None where missing."""
+    changes: Mapping[str, Changes]
+    """Changing attributes by name."""
+    titles: Strings | None = None
+    """Names for people to read, [M]."""
+    available_from: IntArray | None = None
+    """int64 [M]: first moment at which an item may be shown; the smallest int64 when always."""
+    available_to: IntArray | None = None
+    """int64 [M]: last moment at which an item may be shown; the largest int64 when for ever."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything that one dataset section names, read."""
+
+    events: EventTable
+    users: AttributeTable
+    items: AttributeTable
+    fingerprint: str
+    """SHA-256 over the content that was read: the data part of a bundle's provenance."""
