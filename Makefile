@@ -1,0 +1,65 @@
+# One command per purpose; `make` alone lists them. Everything runs from .venv/, made from requirements/dev.txt.
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-spark lint format lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SERVE ?= 1
+
+# The first Python on the path that really starts and is 3.11 or newer; the lock files are made with 3.11.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+
+export BENTOML_DO_NOT_TRACK := True
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## make .venv from the lock file; again only when that file or pyproject.toml changed
+
+$(INSTALLED): pyproject.toml requirements/dev.txt
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer was found: install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	@touch $@
+
+demo: install ## simulate a world, train on it, build a bundle and serve it on port 3000 (SERVE=0 ends after the bundle)
+	$(BIN)/tailorbird demo $(if $(filter 0,$(SERVE)),--no-serve)
+
+test: install lint ## everything that a change must pass: style, types, import contracts, tests
+	tests/system-packages.sh
+	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m slow
+
+test-spark: install ## the table tests on PySpark too (needs Java 17)
+	$(BIN)/python -m pip install --quiet -c requirements/dev.txt -e '.[spark]'
+	$(BIN)/python -m pytest -q -m spark
+
+lint: install ## style, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## mend style where a tool can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# No index, path or hash may stand in a lock file, and torch is pinned without the `+cpu` of the build that lay nearest.
+COMPILE = $$tools/bin/pip-compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links --strip-extras
+lock: ## pin the newest versions that pyproject.toml allows
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer was found" >&2; exit 1; }
+	set -e; tools=$$(mktemp -d); trap 'rm -rf $$tools' EXIT; \
+	$(PYTHON) -m venv $$tools; $$tools/bin/python -m pip install --quiet pip-tools; \
+	$(COMPILE) --upgrade --extra train --extra dev -o requirements/dev.txt pyproject.toml; \
+	sed -i -e 's/^\(torch==[^+]*\)+.*/\1/' -e '/^\(#\|$$\)/d' requirements/dev.txt; \
+	$(COMPILE) --upgrade -c requirements/dev.txt -o requirements/serving.txt pyproject.toml; \
+	sed -i '/^\(#\|$$\)/d' requirements/serving.txt
+
+clean: ## remove what tests and tools left behind; keeps .venv, var, runs and registry
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache lightning_logs
+	find features models serving training tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

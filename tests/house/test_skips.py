@@ -1,0 +1,64 @@
+"""In CI a skip fails the run and is named; a machine without GPU or Spark is no reason to fail."""
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+CONFTEST = Path(__file__).parents[1] / "conftest.py"
+MARKERS = "[pytest]\nmarkers =\n    gpu: needs an accelerator\n    spark: needs PySpark\n"
+
+SKIPS = """
+import pytest
+def test_runs(): pass
+def test_gives_up(): pytest.skip("no weather")
+@pytest.mark.skip(reason="too windy")
+def test_never_begins(): pass
+"""
+SKIPS_AT_IMPORT = "import pytest\npytest.skip('no daylight', allow_module_level=True)"
+ALLOWED = """
+import pytest
+def test_runs(): pass
+@pytest.mark.gpu
+def test_gpu(): pytest.skip("none here")
+@pytest.mark.spark
+def test_spark(): pytest.skip("none here")
+@pytest.mark.xfail
+def test_known_to_fail(): assert False
+"""
+
+
+def run(pytester: pytest.Pytester, source: str) -> pytest.RunResult:
+    pytester.makeconftest(CONFTEST.read_text(encoding="utf-8"))
+    pytester.makeini(MARKERS)
+    pytester.makepyfile(test_inner=source)
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider")
+
+
+@pytest.mark.parametrize(
+    ("source", "reasons"),
+    [(SKIPS, ["no weather", "too windy"]), (SKIPS_AT_IMPORT, ["no daylight"])],
+    ids=["in a test", "at import"],
+)
+def test_a_skip_fails_in_ci_with_its_reason(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str, reasons: list[str]
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    result = run(pytester, source)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["*which CI does not allow*", *(f"test_inner.py*: *{reason}" for reason in reasons)]
+    )
+
+
+def test_ci_allows_what_a_machine_may_lack(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    assert run(pytester, ALLOWED).ret == pytest.ExitCode.OK
+
+
+def test_at_a_desk_a_skip_is_only_a_skip(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    assert run(pytester, SKIPS).ret == pytest.ExitCode.OK
