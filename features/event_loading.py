@@ -1,0 +1,203 @@
+"""The table of events, from a frame of any engine to sorted arrays.
+
+narwhals selects and casts, one collect makes an Arrow table, and the rest is numpy on integer codes. The order
+is always an explicit key and never the order of rows: user id, moment, sequence, then event id, or, where ids are
+derived, every other column.
+"""
+
+from dataclasses import dataclass, replace
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+
+from features.arrays import IntArray
+from features.columns import as_codes, as_integers, as_moments, as_numbers, as_values, id_text, ids_as_codes
+from features.dataset import DatasetConfig
+from features.errors import DataError
+from features.event_ids import event_id
+from features.events import EventTable, Strings
+from features.reading import Frame, require_columns
+
+_FIELD = "dataset.events"
+
+
+def load_events(dataset: DatasetConfig, frame: Frame) -> EventTable:
+    """Sorted events; of two events with one id the first in that order is kept. Raises `DataError`."""
+    table = _collect(dataset, frame)
+    if table.num_rows == 0:
+        raise DataError(
+            "the table of events is empty", field=f"{_FIELD}.path", hint="There is nothing to learn from."
+        )
+    return _sorted(dataset, _decode(dataset, table))
+
+
+def event_columns(dataset: DatasetConfig) -> list[tuple[str, str | None]]:
+    """Every column that the section names, as (config key, column or None)."""
+    events = dataset.events
+    named = [(key, getattr(events, key)) for key in ("user", "item", "type", "id", "value", "session")]
+    return [*named, *((f"context.{name}", name) for name in events.context)]
+
+
+def require_event_columns(dataset: DatasetConfig, frame: Frame) -> None:
+    """Raise `DataError` when the table lacks a column that the config names."""
+    require_columns(frame, event_columns(dataset), "events")
+    for key in ("time", "sequence"):
+        require_columns(frame, [(f"order.{key}", getattr(dataset.order, key))], "events")
+
+
+def _collect(dataset: DatasetConfig, frame: Frame) -> pa.Table:
+    """The named columns under canonical names: user, item, kind, id, value, time, sequence, and `context.*`."""
+    require_event_columns(dataset, frame)
+    events, order = dataset.events, dataset.order
+    ids = {"user": events.user, "item": events.item, "kind": events.type, "id": events.id}
+    plain = {"value": events.value, "time": order.time, "sequence": order.sequence}
+    plain |= {f"context.{name}": name for name in events.context}
+    chosen = [
+        id_text(frame, column, f"{_FIELD}.{'type' if name == 'kind' else name}").alias(name)
+        for name, column in ids.items()
+        if column is not None
+    ]
+    chosen += [nw.col(column).alias(name) for name, column in plain.items() if column is not None]
+    table: pa.Table = frame.select(chosen).collect(backend="pyarrow").to_native()
+    return table
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Decoded columns in the order of the files, [N] each."""
+
+    users: Strings
+    user_codes: IntArray
+    items: Strings
+    item_codes: IntArray
+    type_codes: IntArray
+    moments: IntArray
+    sequence: IntArray | None
+    values: np.ndarray
+    contexts: dict[str, Strings]
+    ids: Strings | None
+    id_codes: IntArray | None
+
+
+def _decode(dataset: DatasetConfig, table: pa.Table) -> _Columns:
+    events, order = dataset.events, dataset.order
+    users, user_codes = ids_as_codes(table["user"], events.user, f"{_FIELD}.user")
+    items, item_codes = ids_as_codes(table["item"], events.item, f"{_FIELD}.item")
+    ids, id_codes = ids_as_codes(table["id"], events.id, f"{_FIELD}.id") if events.id else (None, None)
+    times = as_moments(table["time"], order.time, "dataset.order.time") if order.time else None
+    sequence = (
+        as_integers(table["sequence"], order.sequence, "dataset.order.sequence") if order.sequence else None
+    )
+    moments = times if times is not None else sequence
+    assert moments is not None
+    values = as_numbers(table["value"], events.value, f"{_FIELD}.value") if events.value else None
+    return _Columns(
+        users=users,
+        user_codes=user_codes,
+        items=items,
+        item_codes=item_codes,
+        type_codes=_type_codes(dataset, table),
+        moments=moments,
+        sequence=sequence,
+        values=np.full(table.num_rows, np.nan) if values is None else values,
+        contexts={
+            name: as_values(table[f"context.{name}"], column.role, name, f"{_FIELD}.context.{name}")
+            for name, column in events.context.items()
+        },
+        ids=ids,
+        id_codes=id_codes,
+    )
+
+
+def _type_codes(dataset: DatasetConfig, table: pa.Table) -> IntArray:
+    """int64 [N] positions in `types`. A type that is not declared is refused, and so is a table of none wanted."""
+    declared = list(dataset.types)
+    if dataset.events.type is None:
+        return np.zeros(table.num_rows, dtype=np.int64)
+    field = f"{_FIELD}.type"
+    found, codes = ids_as_codes(table["kind"], dataset.events.type, field)
+    counts = dict(zip(found, np.bincount(codes, minlength=len(found)).tolist(), strict=True))
+    strange = [name for name in found if name not in dataset.types]
+    if strange:
+        raise DataError(
+            f"{counts[strange[0]]} events have the type {strange[0]!r}; `types` declares {', '.join(declared)}",
+            field=field,
+            hint=f"Declare `{strange[0]}` under `dataset.types`, or leave those rows out.",
+        )
+    if not any(dataset.types[name].sign == "positive" for name in found):
+        raise DataError(
+            f"no event is positive: the table holds only {', '.join(found)}",
+            field=field,
+            hint="Some events must be of a type with `sign: positive`; there is nothing to learn otherwise.",
+        )
+    return np.array([declared.index(name) for name in found], dtype=np.int64)[codes]
+
+
+def _sorted(dataset: DatasetConfig, columns: _Columns) -> EventTable:
+    order = np.lexsort([*reversed(_tie_keys(columns)), columns.moments, columns.user_codes])
+    types = tuple(dataset.types)
+    table = EventTable(
+        users=columns.users,
+        items=columns.items,
+        types=types,
+        user_codes=columns.user_codes[order],
+        item_codes=columns.item_codes[order],
+        type_codes=columns.type_codes[order],
+        moments=columns.moments[order],
+        values=columns.values[order].astype(np.float32),
+        event_ids=np.empty(0, dtype=object),
+        contexts={name: column[order] for name, column in columns.contexts.items()},
+    )
+    if columns.ids is None or columns.id_codes is None:
+        return _with_ids(table, _derived_ids(table))
+    codes = columns.id_codes[order]
+    table = _with_ids(table, columns.ids[codes])
+    _, firsts = np.unique(codes, return_index=True)
+    return table if len(firsts) == len(codes) else table.where(np.isin(np.arange(len(codes)), firsts))
+
+
+def _tie_keys(columns: _Columns) -> list[np.ndarray]:
+    """What orders events of one user at one moment, the strongest first."""
+    keys = [] if columns.sequence is None else [columns.sequence]
+    keys += [] if columns.id_codes is None else [columns.id_codes]
+    keys += [columns.item_codes, columns.type_codes, columns.values]
+    return keys + [as_codes(_texts(column))[1] for column in columns.contexts.values()]
+
+
+def _texts(column: Strings) -> pa.ChunkedArray:
+    return pa.chunked_array(
+        [pa.array([None if value is None else str(value) for value in column], pa.string())]
+    )
+
+
+def _with_ids(table: EventTable, ids: Strings) -> EventTable:
+    return replace(table, event_ids=ids)
+
+
+def _derived_ids(table: EventTable) -> Strings:
+    """object [N]: hashes; equal events stand side by side in the order, so their ordinal counts from the first."""
+    rows = zip(
+        table.users[table.user_codes],
+        table.items[table.item_codes],
+        (table.types[code] for code in table.type_codes.tolist()),
+        table.moments.tolist(),
+        _ordinals(table).tolist(),
+        strict=True,
+    )
+    return np.fromiter((event_id(*row) for row in rows), dtype=object, count=len(table))
+
+
+def _ordinals(table: EventTable) -> IntArray:
+    """int64 [N]: how many events before this one are equal in user, item, type and moment."""
+    keys = (table.type_codes, table.item_codes, table.moments, table.user_codes)
+    order = np.lexsort(keys)
+    equal = np.ones(len(table), dtype=bool)
+    for key in keys:
+        equal[1:] &= key[order][1:] == key[order][:-1]
+    equal[0] = False
+    positions = np.arange(len(table))
+    starts = np.maximum.accumulate(np.where(equal, 0, positions))
+    ordinals = np.empty(len(table), dtype=np.int64)
+    ordinals[order] = positions - starts
+    return ordinals

@@ -1,0 +1,199 @@
+"""Tables on disk, or frames given in Python, as narwhals frames of one engine.
+
+Delimited text is read as text, column by column, on every engine: the roles of the config say what it means,
+so no reader guesses and `007` stays an id of three characters. An empty field is a missing value.
+"""
+
+import glob
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import narwhals as nw
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from features.dataset import FormatConfig, TableConfig
+from features.errors import ConfigError, DataError
+
+Engine = Literal["pandas", "polars", "duckdb", "spark"]
+Frame = nw.LazyFrame[Any]
+Frames = Mapping[str, Any]
+FILE = "__file"
+ROW = "__row"
+_SINGLE = "\x1f"
+
+
+def open_table(
+    table: TableConfig, name: str, folder: Path, engine: Engine, frames: Frames | None, numbered: bool = False
+) -> Frame | None:
+    """The table called `name` ("events", "users", "items"): a frame given in Python, else its files; None if neither.
+
+    With `numbered`, two columns say where each row stands: FILE, and ROW counted from 1 without the header.
+    """
+    if frames is not None and name in frames:
+        frame = _lazy(frames[name], f"frames[{name!r}]")
+        return number_rows(frame, "frame") if numbered else frame
+    if table.path is None:
+        return None
+    return read_files(table.path, table.format, folder, engine, f"dataset.{name}.path", numbered)
+
+
+def read_files(
+    path: str, form: FormatConfig, folder: Path, engine: Engine, field: str, numbered: bool = False
+) -> Frame:
+    """All files that a path or glob names, one after another. Raises `ConfigError` when there is none."""
+    parts = [_read_file(file, form, engine, field) for file in find_files(path, folder, field)]
+    if numbered:
+        files = find_files(path, folder, field)
+        parts = [number_rows(part, file.name) for part, file in zip(parts, files, strict=True)]
+    return parts[0] if len(parts) == 1 else nw.concat(parts, how="vertical")
+
+
+def find_files(path: str, folder: Path, field: str) -> list[Path]:
+    """The files of a path or glob, sorted. A relative path starts at the working directory, where something lies
+    there, else at `folder`, the folder of the config file."""
+    for start in (Path.cwd(), folder):
+        found = sorted(Path(name) for name in glob.glob(str(start / path)) if Path(name).is_file())  # noqa: PTH207
+        if found:
+            return found
+    raise ConfigError(
+        f"no file {path!r}, neither in {Path.cwd()} nor in {folder.resolve()}",
+        field=field,
+        hint="Check the path; `${TAILORBIRD_DATA:-…}` in a path is set by the environment.",
+    )
+
+
+def number_rows(frame: Frame, file: str) -> Frame:
+    """The frame with FILE and ROW; ROW is missing where the engine's rows have no order (Spark)."""
+    native = frame.to_native()
+    match frame.implementation:
+        case nw.Implementation.DUCKDB:
+            frame = nw.from_native(native.project(f"*, row_number() OVER () AS {ROW}"))
+        case nw.Implementation.PYSPARK | nw.Implementation.PYSPARK_CONNECT:
+            frame = frame.with_columns(nw.lit(None, dtype=nw.Int64).alias(ROW))
+        case nw.Implementation.POLARS:
+            frame = nw.from_native(native.with_row_index(ROW, offset=1)).with_columns(
+                nw.col(ROW).cast(nw.Int64)
+            )
+        case _:
+            frame = frame.collect().with_row_index(ROW).with_columns(nw.col(ROW) + 1).lazy()
+    return frame.with_columns(nw.lit(file).alias(FILE))
+
+
+def require_columns(frame: Frame, columns: Iterable[tuple[str, str | None]], table: str) -> None:
+    """Check that the columns exist, given as (config key, column name or None)."""
+    existing = frame.collect_schema().names()
+    for key, column in columns:
+        if column is not None and column not in existing:
+            known = ", ".join(repr(name) for name in existing if name not in (FILE, ROW))
+            raise DataError(
+                f"the {table} table has no column {column!r}; it has {known}",
+                field=f"dataset.{table}.{key}",
+                hint="Name one of these, or leave the key out where it may be.",
+            )
+
+
+def _lazy(native: Any, field: str) -> Frame:
+    try:
+        frame = nw.from_native(native)
+    except TypeError:
+        raise DataError(
+            f"{type(native).__name__} is not a table",
+            field=field,
+            hint="Give a pandas or Polars frame, a DuckDB relation, a PySpark frame, or an Arrow table.",
+        ) from None
+    return frame.lazy()
+
+
+def _read_file(file: Path, form: FormatConfig, engine: Engine, field: str) -> Frame:
+    parquet = file.suffix.lower() in (".parquet", ".pq")
+    plain = form.columns is None and len(form.separator) == 1 and form.encoding.lower() in ("utf-8", "utf8")
+    try:
+        match engine:
+            case "polars":
+                native = _read_polars(file, form.separator, parquet) if parquet or plain else None
+            case "duckdb":
+                native = _read_duckdb(file, form.separator, parquet) if parquet or plain else None
+            case "spark":
+                native = _read_spark(file, form.separator, parquet) if parquet or plain else None
+            case "pandas":
+                native = None
+        if native is None:
+            table = pyarrow.parquet.read_table(file) if parquet else read_delimited(file, form)
+            native = _from_arrow(table, engine)
+    except (pa.ArrowInvalid, UnicodeDecodeError, LookupError) as error:
+        raise DataError(
+            f"cannot read {file}: {error}", field=field, hint="Check the file, and `format:` of the table."
+        ) from None
+    return nw.from_native(native).lazy()
+
+
+def _read_polars(file: Path, separator: str, parquet: bool) -> Any:
+    import polars
+
+    if parquet:
+        return polars.scan_parquet(file)
+    return polars.scan_csv(file, separator=separator, infer_schema=False)
+
+
+def _read_duckdb(file: Path, separator: str, parquet: bool) -> Any:
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    if parquet:
+        return connection.read_parquet(str(file))
+    return connection.read_csv(str(file), sep=separator, header=True, all_varchar=True)
+
+
+def _read_spark(file: Path, separator: str, parquet: bool) -> Any:
+    from pyspark.sql import SparkSession
+
+    spark = SparkSession.builder.config("spark.sql.session.timeZone", "UTC").getOrCreate()
+    if parquet:
+        return spark.read.parquet(str(file))
+    return spark.read.csv(str(file), sep=separator, header=True, inferSchema=False, escape='"')
+
+
+def read_delimited(file: Path, form: FormatConfig) -> pa.Table:
+    """A delimited text file as an Arrow table of text. A separator of several characters knows no quotes."""
+    single = len(form.separator) == 1
+    separator = form.separator if single else _SINGLE
+    text = file.read_text(encoding=form.encoding)
+    content = (text if single else text.replace(form.separator, separator)).encode()
+    columns = form.columns or content.split(b"\n", 1)[0].decode().strip("\ufeff\r").split(separator)
+    if not content.strip():
+        return pa.table({name: pa.array([], pa.string()) for name in columns})
+    names = [name.strip('"') for name in columns]
+    return pyarrow.csv.read_csv(
+        pa.BufferReader(content),
+        read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=0 if form.columns else 1),
+        parse_options=pyarrow.csv.ParseOptions(
+            delimiter=separator, quote_char='"' if single else False, newlines_in_values=single
+        ),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types={name: pa.string() for name in names}, null_values=[""], strings_can_be_null=True
+        ),
+    )
+
+
+def _from_arrow(table: pa.Table, engine: Engine) -> Any:
+    match engine:
+        case "pandas":
+            import pandas
+
+            return table.to_pandas(types_mapper=pandas.ArrowDtype)
+        case "polars":
+            import polars
+
+            return polars.from_arrow(table)
+        case "duckdb":
+            import duckdb
+
+            return duckdb.connect().from_arrow(table)
+        case "spark":
+            from pyspark.sql import SparkSession
+
+            return SparkSession.builder.getOrCreate().createDataFrame(table)

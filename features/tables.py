@@ -1,0 +1,92 @@
+"""All tables of a data set in memory: what `tailorbird train`, `recommend` and `state load` start from.
+
+The same files or frames give the same result on every engine: same rows, same order, same fingerprint.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.attribute_loading import Entities, load_attributes
+from features.dataset import DatasetConfig, FormatConfig
+from features.errors import ConfigError
+from features.event_loading import load_events
+from features.events import AttributeTable, EventTable, Strings, Tables
+from features.reading import Engine, Frame, Frames, open_table, read_files
+
+
+def load_tables(
+    dataset: DatasetConfig, folder: Path, frames: Frames | None = None, engine: Engine = "pandas"
+) -> Tables:
+    """Read, cast and sort everything that a dataset section names.
+
+    Relative paths start at the working directory, else at `folder`, the folder of the config file. `frames` may
+    hold "events", "users" and "items": pandas or Polars frames, DuckDB relations, PySpark frames; they take the
+    place of files, which `engine` reads. Raises `ConfigError` and `DataError`.
+    """
+    frame = open_table(dataset.events, "events", folder, engine, frames)
+    if frame is None:
+        raise ConfigError(
+            "no table of events is named", field="dataset.events.path", hint="Name a file or a glob."
+        )
+    events = load_events(dataset, frame)
+    users = _load_entities(dataset.users, "users", folder, frames, engine)
+    items = _load_entities(dataset.items, "items", folder, frames, engine)
+    return Tables(events, users, items, fingerprint(events, users, items))
+
+
+def _load_entities(
+    config: Entities, name: str, folder: Path, frames: Frames | None, engine: Engine
+) -> AttributeTable:
+    frame = open_table(config, name, folder, engine, frames)
+    return load_attributes(config, name, frame, open_changes(config, name, folder, engine))
+
+
+def open_changes(
+    config: Entities, name: str, folder: Path, engine: Engine, numbered: bool = False
+) -> dict[str, Frame]:
+    """The tables of those changing attributes that name a `path` of their own."""
+    return {
+        key: read_files(
+            column.path, FormatConfig(), folder, engine, f"dataset.{name}.columns.{key}.path", numbered
+        )
+        for key, column in config.columns.items()
+        if column.path is not None
+    }
+
+
+def fingerprint(events: EventTable, users: AttributeTable, items: AttributeTable) -> str:
+    """SHA-256 over the canonical columns: equal for equal content, whatever file or engine it came from."""
+    digest = hashlib.sha256()
+    for name, part in (*_event_parts(events), *_table_parts("users", users), *_table_parts("items", items)):
+        content = part.tobytes() if part.dtype != object else repr(part.tolist()).encode()
+        digest.update(f"{name}:{len(content)}:".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _event_parts(events: EventTable) -> Iterable[tuple[str, np.ndarray[Any, Any]]]:
+    yield from (
+        ("users", events.users),
+        ("items", events.items),
+        ("types", np.array(events.types, dtype=object)),
+    )
+    for name in ("user_codes", "item_codes", "type_codes", "moments", "values", "event_ids"):
+        yield name, getattr(events, name)
+    yield from events.contexts.items()
+
+
+def _table_parts(name: str, table: AttributeTable) -> Iterable[tuple[str, Strings]]:
+    yield f"{name}.ids", table.ids
+    for key, column in table.columns.items():
+        yield f"{name}.{key}", column
+    for key, changes in table.changes.items():
+        yield f"{name}.{key}.ids", changes.entity_codes
+        yield f"{name}.{key}.moments", changes.moments
+        yield f"{name}.{key}.values", changes.values
+    for key in ("titles", "available_from", "available_to"):
+        if getattr(table, key) is not None:
+            yield f"{name}.{key}", getattr(table, key)
