@@ -1,0 +1,56 @@
+"""The item tower: a trained id and attributes in, one unit vector out.
+
+A zero id vector means "no trained id" (a new item, PAD, UNKNOWN): the attributes alone then place the item.
+Id dropout in fitting makes that work. N items, D embedding_dim, A attribute codes.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from features.schema import FieldSize
+from models.config import TowerConfig
+from models.embeddings import FieldEmbeddings
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """L2-normalise the last axis; a zero vector stays zero."""
+    return vectors * torch.rsqrt(vectors.square().sum(-1, keepdim=True) + 1e-12)
+
+
+class ItemTower(nn.Module):
+    """Item vectors float32 [N, D], L2-normalised."""
+
+    def __init__(self, id_dim: int, sizes: Sequence[FieldSize], config: TowerConfig) -> None:
+        super().__init__()
+        self.id_dropout = config.id_dropout
+        self.id_input = nn.Linear(id_dim, config.embedding_dim, bias=False)
+        nn.init.eye_(self.id_input.weight)
+        self.content = _Content(sizes, config) if sizes else None
+
+    def forward(self, id_vectors: Tensor, attribute_codes: Tensor | None = None) -> Tensor:
+        """float32 [N, id_dim] and int64 [N, A] (left out when there are no attributes) -> float32 [N, D]."""
+        if self.content is None or attribute_codes is None:
+            return unit(self.id_input(id_vectors))
+        if self.training and self.id_dropout:
+            kept = torch.rand(len(id_vectors), 1, device=id_vectors.device) >= self.id_dropout
+            id_vectors = id_vectors * kept
+        return unit(self.id_input(id_vectors) + self.content(attribute_codes))
+
+
+class _Content(nn.Module):
+    """Attribute codes int64 [N, A] -> float32 [N, D]: their sum, bent once."""
+
+    def __init__(self, sizes: Sequence[FieldSize], config: TowerConfig) -> None:
+        super().__init__()
+        dim = config.embedding_dim
+        self.fields = FieldEmbeddings(sizes, dim)
+        self.hidden = nn.Linear(dim, 2 * dim)
+        self.output = nn.Linear(2 * dim, dim, bias=False)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, attribute_codes: Tensor) -> Tensor:
+        vectors: Tensor = self.fields(attribute_codes)
+        bent: Tensor = self.output(self.dropout(nn.functional.silu(self.hidden(vectors))))
+        return vectors + bent

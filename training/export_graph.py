@@ -1,0 +1,64 @@
+"""One torch module as one ONNX graph, with named inputs and dynamic axes that are held to what was asked.
+
+The exporter fixes an axis silently when an example's size is 0 or 1, or when two sizes happen to be equal;
+therefore the examples must have sizes that differ, and the saved graph is read again.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from features.errors import BundleError
+
+OPSET = 20
+
+
+def export_graph(
+    module: nn.Module,
+    example_inputs: Mapping[str, Tensor],
+    dynamic: Mapping[str, Mapping[int, str]],
+    path: Path,
+    output: str = "output",
+) -> None:
+    """Write `module(**example_inputs)` to `path`, one file with the weights inside.
+
+    `dynamic` names the axes that vary, per input: {"type_codes": {0: "batch", 1: "time"}}. Raises BundleError
+    when the saved graph has other inputs, or when an axis is fixed that should vary.
+    """
+    shapes = {name: dict(dynamic.get(name, {})) for name in example_inputs}
+    torch.onnx.export(
+        module.eval(),
+        (),
+        str(path),
+        kwargs=dict(example_inputs),
+        dynamo=True,
+        dynamic_shapes=shapes,
+        input_names=list(example_inputs),
+        output_names=[output],
+        opset_version=OPSET,
+        external_data=False,
+        verbose=False,
+    )
+    _hold(onnx.load(str(path)), shapes, path)
+
+
+def _hold(graph: onnx.ModelProto, shapes: Mapping[str, Mapping[int, str]], path: Path) -> None:
+    """Raise unless the inputs are those asked for and exactly the axes asked for vary, under their names."""
+    found = {one.name: one.type.tensor_type.shape.dim for one in graph.graph.input}
+    if list(found) != list(shapes):
+        raise BundleError(
+            f"{path.name} takes {', '.join(found)} where {', '.join(shapes)} was meant; an input that the"
+            " module never reads is dropped.",
+            hint="Leave that input out of the example.",
+        )
+    for name, axes in shapes.items():
+        varying = {axis: dim.dim_param for axis, dim in enumerate(found[name]) if dim.dim_param}
+        if varying != dict(axes):
+            raise BundleError(
+                f"{path.name}: the axes of {name} that vary are {varying}, and should be {dict(axes)}; a"
+                " fixed axis would refuse every other size.",
+                hint="Give example inputs whose sizes are distinct and above 1.",
+            )
