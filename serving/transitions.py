@@ -1,0 +1,237 @@
+"""What people take next: smoothed item-to-item transition counts, asked one history at a time.
+
+The score of item b after a history h, newest event first, is
+
+    score(b | h) = sum over ages j of kernel[j] * E[h_j, b]  +  popularity_weight * log p(b)
+    E[a, b]      = log(1 + C[a, b] * n_items / smoothing)
+    C[a, b]      = sum over distances d = 1, 2, ... of d^-distance_power * (times b came d events after a)
+
+after "PCTM" of spotify-research/sequential-capacity-probes (RecSys 2026). What `query` answers for a history
+is the same to the bit whenever it is asked: sums run in one order, in float64, on one thread.
+
+Letters: R rows of the item table, N stored entries, T events of a history, K kernels of the ranker.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from features.arrays import FloatArray, IntArray
+from features.errors import BundleError
+from features.strict import StrictConfig
+from features.vocabulary import RESERVED
+
+DENSE_CELLS = 16_000_000
+"""Up to this many R x R cells the evidence is also held dense, in at most 64 MB of each process."""
+RECENT_EVENTS = 20
+RECENT_DECAY = 0.6
+KERNELS = ("last_item", "last_item_next", "recent_decayed", "recent_even", "history")
+"""The columns of `evidence_of`: what follows the last item at all distances, and at distance 1; the newest
+20 events weighted .6^age, and evenly; the whole history as in the score, without popularity."""
+
+_ARRAYS = {
+    "indptr": np.int64,
+    "indices": np.int32,
+    "evidence": np.float32,
+    "next_evidence": np.float32,
+    "log_popularity": np.float32,
+}
+
+
+class TransitionSettings(StrictConfig):
+    """How transitions are counted, smoothed, and summed over a history."""
+
+    window: Annotated[int, Field(ge=1, le=255)] = 20
+    """Farthest distance at which one event counts as following another, in events."""
+    distance_power: Annotated[float, Field(ge=0)] = 1.0
+    """A pair at distance d counts 1 / d^distance_power; 0 counts all distances alike."""
+    smoothing: Annotated[float, Field(gt=0)] = 150.0
+    """Pseudo-count spread over the catalogue: with a large one only pairs that came often weigh."""
+    head: Annotated[int, Field(ge=1)] = 7
+    """Newest events that share `head_mass`, in events."""
+    head_mass: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Share of the weight that lies on the head; the older events share the rest evenly."""
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.6
+    """Weight of an event in the head relative to the next newer one."""
+    popularity_weight: float = 0.0
+    """Factor of log popularity in the score; below zero it favours what is rare."""
+    max_history: Annotated[int, Field(ge=1)] = 200
+    """Newest events of a history that are used, in events."""
+
+    def kernel(self, length: int) -> npt.NDArray[np.float64]:
+        """float64 [length] weights of the events of a history, newest first; they sum to 1."""
+        head = min(self.head, length)
+        weights = np.zeros(length)
+        weights[:head] = self.decay ** np.arange(head)
+        weights /= weights.sum() if length else 1.0
+        if length > head:
+            weights *= self.head_mass
+            weights[head:] = (1.0 - self.head_mass) / (length - head)
+        return weights
+
+
+class TransitionEvidence(NamedTuple):
+    """All that the transitions say about each item after one history."""
+
+    total: FloatArray
+    """float32 [R] score with the popularity term; -inf at the reserved rows."""
+    kernels: FloatArray
+    """float32 [R, K] evidence by kernel, named in `KERNELS`; 0 where there is none."""
+
+
+class Transitions:
+    """Evidence that one item follows another, as a sparse matrix, and the popularity of each item.
+
+    indptr int64 [R + 1], indices int32 [N]: the items that followed item r are
+        `indices[indptr[r]:indptr[r + 1]]`, each once, in ascending order.
+    evidence float32 [N]: E of the module's formula. next_evidence float32 [N]: the same for distance 1 only.
+    log_popularity float32 [R]: log p, in nats.
+
+    A small catalogue is also laid out as a dense matrix, which answers four times faster.
+    """
+
+    def __init__(
+        self,
+        *,
+        indptr: IntArray,
+        indices: npt.NDArray[np.int32],
+        evidence: FloatArray,
+        next_evidence: FloatArray,
+        log_popularity: FloatArray,
+        settings: TransitionSettings,
+    ) -> None:
+        self.indptr = indptr
+        self.indices = indices
+        self.evidence = evidence
+        self.next_evidence = next_evidence
+        self.log_popularity = log_popularity
+        self.settings = settings
+        self._popularity_term = (settings.popularity_weight * log_popularity).astype(np.float32)
+        self._popularity_term[:RESERVED] = -np.inf
+        self._dense = self._laid_out() if self.n_rows**2 <= DENSE_CELLS else None
+
+    @property
+    def n_rows(self) -> int:
+        """R, the reserved rows included."""
+        return len(self.log_popularity)
+
+    def scores(self, history_rows: IntArray) -> FloatArray:
+        """float32 [R] score of every item after a history of item rows [T], oldest first; -inf if reserved.
+
+        Rows that the fit did not know are passed over. Without any known row the score is popularity's alone.
+        """
+        rows = self._known(history_rows)
+        return self._history(rows) + self._popularity_term
+
+    def evidence_of(self, history_rows: IntArray) -> FloatArray:
+        """float32 [R, K] evidence of every item by kernel of `KERNELS`, after a history of item rows [T]."""
+        return self.query(history_rows).kernels
+
+    def query(self, history_rows: IntArray) -> TransitionEvidence:
+        """Both `scores` and `evidence_of` in one pass."""
+        kernels = np.zeros((len(KERNELS), self.n_rows), dtype=np.float32)
+        rows = self._known(history_rows)
+        if len(rows):
+            kernels[0], kernels[1] = self._after(int(rows[0]))
+            recent = rows[:RECENT_EVENTS]
+            kernels[2] = self.sum_after(recent, RECENT_DECAY ** np.arange(len(recent)))
+            kernels[3] = self.sum_after(recent, np.ones(len(recent)))
+            kernels[4] = self._history(rows)
+        return TransitionEvidence(kernels[4] + self._popularity_term, kernels.T)
+
+    def sum_after(self, rows: IntArray, weights: npt.NDArray[np.floating[Any]]) -> FloatArray:
+        """float32 [R] sum, in the order given, of the evidence after known `rows` [T] times `weights` [T]."""
+        if self._dense is not None:
+            dense: FloatArray = np.einsum("t,tr->r", weights.astype(np.float32), self._dense[rows])
+            return dense
+        starts, ends = self.indptr[rows].tolist(), self.indptr[rows + 1].tolist()
+        size = sum(ends) - sum(starts)
+        items, values = np.empty(size, dtype=np.int64), np.empty(size)
+        filled = 0
+        for start, end, weight in zip(starts, ends, weights.tolist(), strict=True):
+            slot = slice(filled, filled + end - start)
+            items[slot] = self.indices[start:end]
+            np.multiply(self.evidence[start:end], weight, out=values[slot])
+            filled = slot.stop
+        return np.bincount(items, values, minlength=self.n_rows).astype(np.float32)
+
+    def row(self, item_row: int) -> tuple[IntArray, FloatArray]:
+        """What follows one item: item rows int64 [n] and their evidence float32 [n], strongest first."""
+        if not RESERVED <= item_row < self.n_rows:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+        stored = slice(self.indptr[item_row], self.indptr[item_row + 1])
+        strongest = np.argsort(-self.evidence[stored], kind="stable")
+        return self.indices[stored][strongest].astype(np.int64), self.evidence[stored][strongest]
+
+    def between(self, item_rows: IntArray, following: int) -> FloatArray:
+        """float32 [n] evidence that one item follows each of several known items; 0 where none is stored."""
+        found = np.zeros(len(item_rows), dtype=np.float32)
+        for place, row in enumerate(item_rows.tolist()):
+            start, end = self.indptr[row], self.indptr[row + 1]
+            entry = start + np.searchsorted(self.indices[start:end], following)
+            if entry < end and self.indices[entry] == following:
+                found[place] = self.evidence[entry]
+        return found
+
+    def save(self, directory: Path) -> None:
+        """Write the arrays as .npy files and the settings as JSON into a directory, made when absent."""
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in _ARRAYS:
+            np.save(directory / f"{name}.npy", getattr(self, name), allow_pickle=False)
+        (directory / "settings.json").write_text(
+            self.settings.model_dump_json(indent=2) + "\n", encoding="utf-8"
+        )
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Open what `save` wrote, memory-mapped. Raises `BundleError` if a file is absent or does not fit."""
+        try:
+            arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
+            settings = TransitionSettings.model_validate_json((directory / "settings.json").read_bytes())
+        except (OSError, ValueError) as error:
+            raise BundleError(f"the transitions in {directory} cannot be read: {error}") from None
+        _check_shapes(arrays, directory)
+        return cls(**arrays, settings=settings)
+
+    def _known(self, history_rows: IntArray) -> IntArray:
+        """The newest known events, newest first."""
+        rows = np.asarray(history_rows, dtype=np.int64)
+        known = rows[(rows >= RESERVED) & (rows < self.n_rows)]
+        return known[::-1][: self.settings.max_history]
+
+    def _history(self, rows: IntArray) -> FloatArray:
+        return self.sum_after(rows, self.settings.kernel(len(rows)))
+
+    def _after(self, item_row: int) -> tuple[FloatArray, FloatArray]:
+        """float32 [R] evidence after one item at all distances, and at distance 1."""
+        stored = slice(self.indptr[item_row], self.indptr[item_row + 1])
+        both = np.zeros((2, self.n_rows), dtype=np.float32)
+        both[0, self.indices[stored]] = self.evidence[stored]
+        both[1, self.indices[stored]] = self.next_evidence[stored]
+        return both[0], both[1]
+
+    def _laid_out(self) -> FloatArray:
+        dense = np.zeros((self.n_rows, self.n_rows), dtype=np.float32)
+        dense[np.repeat(np.arange(self.n_rows), np.diff(self.indptr)), self.indices] = self.evidence
+        return dense
+
+
+def _check_shapes(arrays: dict[str, npt.NDArray[Any]], directory: Path) -> None:
+    rows, entries = len(arrays["log_popularity"]), len(arrays["indices"])
+    lengths = {"indptr": rows + 1, "indices": entries, "evidence": entries, "next_evidence": entries}
+    for name, dtype in _ARRAYS.items():
+        found, expected = arrays[name], (lengths.get(name, rows),)
+        if found.dtype != dtype or found.shape != expected:
+            raise BundleError(
+                f"{directory / name}.npy holds {found.dtype} {found.shape}, "
+                f"expected {np.dtype(dtype)} {expected}",
+                hint="The files are not of one fit; write the bundle again.",
+            )
+    if arrays["indptr"][-1] != entries:
+        raise BundleError(
+            f"{directory / 'indptr'}.npy ends at {arrays['indptr'][-1]}, but there are {entries} entries",
+            hint="The files are not of one fit; write the bundle again.",
+        )
