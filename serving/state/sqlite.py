@@ -1,0 +1,261 @@
+"""The embedded store: one SQLite file, many readers beside one writer, shared by all workers of a machine.
+
+Every write is one transaction: the event, what it takes, and the mark by which a repeat is known are there
+together or not at all. Nothing is kept in the process, so that each read sees what any process committed.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from features.errors import RequestError, StateError
+from features.person import Person
+from serving.state.protocol import NEWEST, Loaded, Outcome, StoredEvent, UserAttributes
+from serving.state.sqlite_reads import is_user, person_of, persons_of, read_export, read_person
+from serving.state.sqlite_schema import STATIC, connect, create_tables
+
+_INSERT_EVENT = """
+INSERT INTO events (person, event_id, item_id, type, moment, value, context, request_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING
+"""
+_SET_ATTRIBUTE = "INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)"
+# No GROUP BY: SQLite would scan the whole log by its index of persons instead of the new rows by number.
+_TAKE_NEW = """
+INSERT INTO taken SELECT person, item_id, type, moment FROM events WHERE number > ?
+ON CONFLICT DO UPDATE SET moment = max(moment, excluded.moment)
+"""
+_TAKE_OVER = """
+INSERT INTO taken SELECT ?, item_id, type, moment FROM taken WHERE person = ?
+ON CONFLICT DO UPDATE SET moment = max(moment, excluded.moment)
+"""
+_PERSONAL = ("events", "taken", "attributes", "ids")
+
+
+class SqliteState:
+    """A `State` in one file, or in memory when there is no path."""
+
+    def __init__(self, path: Path | None, patience: float = 10.0) -> None:
+        """Open or make the store; `patience` is the longest wait for another process's write, in seconds."""
+        self._path = path
+        self._patience = patience
+        self._lock = threading.RLock()
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        with _told():
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch(mode=0o600)
+            self._writer = connect(path, patience)
+            create_tables(self._writer)
+
+    def append(self, events: Sequence[StoredEvent]) -> list[Outcome]:
+        with self._writing() as connection:
+            before = _newest_number(connection)
+            stored = [connection.execute(_INSERT_EVENT, row).rowcount for row in _rows(connection, events)]
+            connection.execute(_TAKE_NEW, (before,))
+        return ["stored" if count else "duplicate" for count in stored]
+
+    def load(self, events: Iterable[StoredEvent], batch: int = 50_000) -> Loaded:
+        stored = total = 0
+        rest = iter(events)
+        while some := list(islice(rest, batch)):
+            with self._writing() as connection:
+                before = _newest_number(connection)
+                stored += connection.executemany(_INSERT_EVENT, _rows(connection, some)).rowcount
+                connection.execute(_TAKE_NEW, (before,))
+            total += len(some)
+        return Loaded(stored, total - stored)
+
+    def person(
+        self,
+        user_id: str | None,
+        anonymous_id: str | None = None,
+        *,
+        newest: int = NEWEST,
+        without: Collection[str] = (),
+    ) -> Person:
+        with self._reading() as connection:
+            return read_person(connection, persons_of(connection, user_id, anonymous_id), newest, without)
+
+    def known(self, event_ids: Collection[str]) -> set[str]:
+        with self._reading() as connection:
+            marks = ", ".join("?" * len(event_ids))
+            rows = connection.execute(
+                f"SELECT event_id FROM events WHERE event_id IN ({marks})", [*event_ids]
+            )
+            return {event_id for (event_id,) in rows}
+
+    def set_attributes(self, attributes: Iterable[UserAttributes]) -> int:
+        with self._writing() as connection:
+            persons = _Persons(connection)
+            rows = (
+                (
+                    persons.of(one.user_id),
+                    name,
+                    STATIC if one.moment is None else one.moment,
+                    json.dumps(value),
+                )
+                for one in attributes
+                for name, value in one.values.items()
+            )
+            return connection.executemany(
+                "INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)", rows
+            ).rowcount
+
+    def link(self, anonymous_id: str, user_id: str) -> bool:
+        with self._writing() as connection:
+            user = _Persons(connection).of(user_id)
+            visitor = person_of(connection, anonymous=True, outside_id=anonymous_id)
+            if visitor is None:
+                connection.execute("INSERT INTO ids VALUES (?, 1, ?)", (user, anonymous_id))
+                return True
+            if visitor == user:
+                return False
+            if is_user(connection, visitor):
+                raise RequestError(
+                    "this visitor has become another user already",
+                    field="anonymous_id",
+                    hint="Give each visit after a logout an anonymous id of its own.",
+                )
+            _merge(connection, visitor, user)
+            return True
+
+    def export(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, Any]:
+        with self._reading() as connection:
+            return read_export(connection, persons_of(connection, user_id, anonymous_id))
+
+    def erase(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, int]:
+        counts = dict.fromkeys(_PERSONAL, 0)
+        with self._writing() as connection:
+            for person in persons_of(connection, user_id, anonymous_id):
+                for table in _PERSONAL:
+                    deleted = connection.execute(f"DELETE FROM {table} WHERE person = ?", (person,))
+                    counts[table] += deleted.rowcount
+        with self._lock, _told():
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return counts
+
+    def user_ids(self) -> Iterator[str]:
+        with self._reading() as connection:
+            rows = connection.execute("SELECT id FROM ids WHERE anonymous = 0 ORDER BY id").fetchall()
+        return (user_id for (user_id,) in rows)
+
+    def newest_event(self) -> int | None:
+        with self._reading() as connection:
+            (moment,) = connection.execute("SELECT max(moment) FROM events").fetchone()
+        return None if moment is None else int(moment)
+
+    def check(self) -> None:
+        with self._reading() as connection:
+            connection.execute("SELECT 1 FROM ids LIMIT 1").fetchone()
+
+    def close(self) -> None:
+        with self._lock:
+            for connection in (*self._readers, self._writer):
+                connection.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, _told(), _transaction(self._writer, "BEGIN IMMEDIATE"):
+            yield self._writer
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """One moment of the store for all that is read; a store in memory has but one connection."""
+        if self._path is None:
+            with self._lock, _told():
+                yield self._writer
+        else:
+            with _told(), _transaction(self._reader(), "BEGIN") as connection:
+                yield connection
+
+    def _reader(self) -> sqlite3.Connection:
+        """The connection of this thread."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = connect(self._path, self._patience)
+            with self._lock:
+                self._readers.append(connection)
+        return connection
+
+
+class _Persons:
+    """The persons of outside ids, new ones made, within one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._seen: dict[tuple[bool, str], int] = {}
+
+    def of(self, user_id: str | None, anonymous_id: str | None = None) -> int:
+        anonymous, outside_id = (False, user_id) if user_id is not None else (True, anonymous_id)
+        if outside_id is None:
+            raise StateError("an event or attribute belongs to nobody: it has no id of a user or visitor")
+        key = (anonymous, outside_id)
+        if key not in self._seen:
+            person = person_of(self._connection, anonymous=anonymous, outside_id=outside_id)
+            self._seen[key] = self._new(*key) if person is None else person
+        return self._seen[key]
+
+    def _new(self, anonymous: bool, outside_id: str) -> int:
+        row = self._connection.execute(
+            "INSERT INTO ids SELECT ifnull(max(person), 0) + 1, ?, ? FROM ids RETURNING person",
+            (anonymous, outside_id),
+        ).fetchone()
+        return int(row[0])
+
+
+def _rows(connection: sqlite3.Connection, events: Iterable[StoredEvent]) -> Iterator[tuple[Any, ...]]:
+    persons = _Persons(connection)
+    for event in events:
+        yield (
+            persons.of(event.user_id, event.anonymous_id),
+            event.event_id,
+            event.item_id,
+            event.type,
+            event.moment,
+            event.value,
+            None if event.context is None else json.dumps(event.context),
+            event.request_id,
+        )
+
+
+def _newest_number(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT ifnull(max(number), 0) FROM events").fetchone()[0])
+
+
+def _merge(connection: sqlite3.Connection, visitor: int, user: int) -> None:
+    """Give a visitor's past to a user; attributes a visitor has none."""
+    connection.execute("UPDATE events SET person = ? WHERE person = ?", (user, visitor))
+    connection.execute(_TAKE_OVER, (user, visitor))
+    connection.execute("DELETE FROM taken WHERE person = ?", (visitor,))
+    connection.execute("UPDATE ids SET person = ? WHERE person = ?", (user, visitor))
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[sqlite3.Connection]:
+    connection.execute(begin)
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn the library's errors into ours; their texts name tables and files, never what is in them."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise StateError(
+            f"the store did not answer: {error}",
+            field="state",
+            hint="Look at the disk, its free space, and which other process holds the file.",
+        ) from error

@@ -1,0 +1,147 @@
+"""What is asked of the SQLite store: whom an id stands for, and the record of a person. Changes nothing."""
+
+import json
+import sqlite3
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from features.person import Change, Events, Person, Taken
+from serving.state.sqlite_schema import STATIC
+
+_EVENTS = "SELECT item_id, type, moment, value, context FROM events"
+_NEWEST_FIRST = "ORDER BY moment DESC, number DESC LIMIT ?"
+
+
+def person_of(connection: sqlite3.Connection, *, anonymous: bool, outside_id: str) -> int | None:
+    """The person that an outside id stands for; None for a stranger."""
+    row = connection.execute(
+        "SELECT person FROM ids WHERE anonymous = ? AND id = ?", (anonymous, outside_id)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def is_user(connection: sqlite3.Connection, person: int) -> bool:
+    """Whether a person has a user id, so is no mere visitor."""
+    row = connection.execute(
+        "SELECT 1 FROM ids WHERE person = ? AND anonymous = 0 LIMIT 1", (person,)
+    ).fetchone()
+    return row is not None
+
+
+def persons_of(connection: sqlite3.Connection, user_id: str | None, anonymous_id: str | None) -> list[int]:
+    """The one or two persons that a pair of ids stands for, the user first; none for strangers.
+
+    Beside a user id, an anonymous id counts only while it is a mere visitor: it may be another user by now.
+    """
+    user = None if user_id is None else person_of(connection, anonymous=False, outside_id=user_id)
+    visitor = None if anonymous_id is None else person_of(connection, anonymous=True, outside_id=anonymous_id)
+    if visitor == user or (visitor is not None and user_id is not None and is_user(connection, visitor)):
+        visitor = None
+    return [person for person in (user, visitor) if person is not None]
+
+
+def read_person(
+    connection: sqlite3.Connection, persons: Sequence[int], newest: int, without: Collection[str]
+) -> Person:
+    """The record of one person, or of a user and a visitor as one; a visitor has no attributes."""
+    attributes, changes = read_attributes(connection, persons)
+    return Person(
+        events=_events(connection, persons, newest, without),
+        taken=_taken(connection, persons),
+        attributes=attributes,
+        changes=changes,
+    )
+
+
+def read_attributes(
+    connection: sqlite3.Connection, persons: Sequence[int]
+) -> tuple[dict[str, Any], dict[str, list[Change]]]:
+    """Attributes that never change and those that do, by name."""
+    static: dict[str, Any] = {}
+    changes: dict[str, list[Change]] = {}
+    select = "SELECT name, moment, value FROM attributes"
+    for name, moment, value in _of_persons(connection, select, persons, "ORDER BY name, moment"):
+        if moment == STATIC:
+            static[name] = json.loads(value)
+        else:
+            changes.setdefault(name, []).append(Change(moment, json.loads(value)))
+    return static, changes
+
+
+def read_export(connection: sqlite3.Connection, persons: Sequence[int]) -> dict[str, Any]:
+    """Everything in the store about the persons, as plain data."""
+    static, changes = read_attributes(connection, persons)
+    ids = _of_persons(connection, "SELECT anonymous, id FROM ids", persons, "ORDER BY id")
+    events = _of_persons(
+        connection,
+        "SELECT event_id, item_id, type, moment, value, context, request_id FROM events",
+        persons,
+        "ORDER BY moment, number",
+    )
+    names = ("event_id", "item_id", "type", "moment", "value", "context", "request_id")
+    records = [dict(zip(names, event, strict=True)) for event in events]
+    return {
+        "user_ids": [one for anonymous, one in ids if not anonymous],
+        "anonymous_ids": [one for anonymous, one in ids if anonymous],
+        "attributes": static,
+        "changes": {name: [change._asdict() for change in each] for name, each in changes.items()},
+        "events": [{**record, "context": _plain(record["context"])} for record in records],
+        "taken": [
+            {"item_id": item_id, "type": kind, "moment": moment}
+            for item_id, kind, moment in _taken_rows(connection, persons)
+        ],
+    }
+
+
+def _events(
+    connection: sqlite3.Connection, persons: Sequence[int], newest: int, without: Collection[str]
+) -> Events:
+    among = f"AND type NOT IN ({_marks(without)}) {_NEWEST_FIRST}"
+    rows = _of_persons(connection, _EVENTS, persons, among, (*without, newest))[::-1]
+    if not rows:
+        return Events()
+    item_ids, types, moments, values, contexts = zip(*rows, strict=True)
+    circumstances = [_plain(context) or {} for context in contexts] if any(contexts) else None
+    return Events(
+        item_ids=item_ids,
+        types=types,
+        moments=np.array(moments, dtype=np.int64),
+        values=np.array(values, dtype=np.float32),
+        contexts=circumstances,
+    )
+
+
+def _taken(connection: sqlite3.Connection, persons: Sequence[int]) -> Taken:
+    rows = _taken_rows(connection, persons)
+    if not rows:
+        return Taken()
+    item_ids, types, moments = zip(*rows, strict=True)
+    return Taken(item_ids, types, np.array(moments, dtype=np.int64))
+
+
+def _taken_rows(connection: sqlite3.Connection, persons: Sequence[int]) -> list[Any]:
+    return _of_persons(
+        connection, "SELECT item_id, type, max(moment) FROM taken", persons, "GROUP BY item_id, type"
+    )
+
+
+def _of_persons(
+    connection: sqlite3.Connection,
+    select: str,
+    persons: Sequence[int],
+    then: str,
+    values: Sequence[Any] = (),
+) -> list[Any]:
+    """Rows of the persons; one person is asked with `=`, for which the index already has the order."""
+    test = "= ?" if len(persons) == 1 else f"IN ({_marks(persons)})"
+    return connection.execute(f"{select} WHERE person {test} {then}", (*persons, *values)).fetchall()
+
+
+def _marks(values: Collection[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _plain(text: str | None) -> Any:
+    return None if text is None else json.loads(text)

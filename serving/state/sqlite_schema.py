@@ -1,0 +1,87 @@
+"""The tables of the SQLite store, and how a connection to them is set up.
+
+`events` is the log: `number` only grows, and the unique `event_id` is the mark by which a repeated event is
+known. `taken` is derived from it, kept so that a read need not see the whole past. `ids` says which person
+an outside id stands for.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from features.errors import StateError
+
+VERSION = 1
+STATIC = -(2**63)
+"""The moment under which attributes are kept that never change."""
+
+TABLES = """
+CREATE TABLE ids (
+    person INTEGER NOT NULL,
+    anonymous INTEGER NOT NULL CHECK (anonymous IN (0, 1)),
+    id TEXT NOT NULL,
+    PRIMARY KEY (anonymous, id)
+) WITHOUT ROWID;
+CREATE INDEX ids_of_person ON ids (person);
+
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    person INTEGER NOT NULL,
+    event_id TEXT NOT NULL UNIQUE,
+    item_id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    moment INTEGER NOT NULL,
+    value REAL,
+    context TEXT,
+    request_id TEXT
+);
+CREATE INDEX events_of_person ON events (person, moment);
+CREATE INDEX events_by_moment ON events (moment);
+
+CREATE TABLE taken (
+    person INTEGER NOT NULL,
+    item_id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    moment INTEGER NOT NULL,
+    PRIMARY KEY (person, item_id, type)
+) WITHOUT ROWID;
+
+CREATE TABLE attributes (
+    person INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    moment INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (person, name, moment)
+) WITHOUT ROWID;
+"""
+
+
+def connect(path: Path | None, patience: float) -> sqlite3.Connection:
+    """A connection to a file, or to a private store in memory, that waits `patience` seconds for a lock.
+
+    An acknowledged commit survives a power loss (`synchronous=FULL`), and deleted content is overwritten.
+    """
+    connection = sqlite3.connect(
+        path or ":memory:", timeout=patience, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA secure_delete=ON")
+    connection.execute("PRAGMA cache_size=-65536")
+    return connection
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables in a new store. Raises `StateError` when the store is of another version."""
+    connection.execute("BEGIN IMMEDIATE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        for statement in TABLES.split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={VERSION}")
+    connection.execute("COMMIT")
+    if version not in (0, VERSION):
+        raise StateError(
+            f"the store has the form of version {version}; this program reads version {VERSION}",
+            field="state",
+            hint="Use the program that wrote it, or load a new store.",
+        )

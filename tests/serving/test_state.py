@@ -1,0 +1,360 @@
+"""What every backend of the state must do: one suite, each backend one line."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.errors import ConfigError, RequestError, StateError
+from features.events import AttributeTable, Changes, EventTable, Tables
+from features.person import Person
+from serving.state import open_state
+from serving.state.protocol import State, StoredEvent, UserAttributes
+from serving.state.tables import load_tables_into_state, plain
+
+BACKENDS = {"sqlite file": "sqlite:///{folder}/state.db", "sqlite memory": "sqlite://:memory:"}
+
+
+@pytest.fixture(params=BACKENDS)
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[State]:
+    opened = open_state(BACKENDS[request.param].format(folder=tmp_path))
+    yield opened
+    opened.close()
+
+
+def event(number: int, moment: int | None = None, **given: Any) -> StoredEvent:
+    plain_event = StoredEvent(f"e{number}", f"i{number}", "view", number if moment is None else moment, "ann")
+    return plain_event._replace(**given)
+
+
+def visit(number: int, **given: Any) -> StoredEvent:
+    return event(number, user_id=None, anonymous_id="cookie", **given)
+
+
+def seen(person: Person) -> list[str]:
+    return list(person.events.item_ids)
+
+
+def taken(person: Person) -> dict[tuple[str, str], int]:
+    assert person.taken is not None
+    return {
+        (item, kind): int(moment)
+        for item, kind, moment in zip(
+            person.taken.item_ids, person.taken.types, person.taken.moments, strict=True
+        )
+    }
+
+
+def test_a_stranger_is_an_empty_record(state: State) -> None:
+    for person in (state.person("nobody"), state.person(None, "nobody"), state.person(None)):
+        assert seen(person) == []
+        assert taken(person) == {}
+        assert person.attributes == {}
+        assert person.changes == {}
+    assert state.newest_event() is None
+    assert list(state.user_ids()) == []
+
+
+def test_an_event_comes_back_as_it_was(state: State) -> None:
+    there = event(1, moment=1_700_000_000_123, value=4.5, context={"device": "tv"}, request_id="r1")
+    assert state.append([there, event(2, moment=1_700_000_000_124)]) == ["stored", "stored"]
+    person = state.person("ann")
+    assert seen(person) == ["i1", "i2"]
+    assert list(person.events.types) == ["view", "view"]
+    assert person.events.moments.dtype == np.int64
+    assert person.events.moments.tolist() == [1_700_000_000_123, 1_700_000_000_124]
+    assert person.events.values.dtype == np.float32
+    assert person.events.values[0] == 4.5
+    assert np.isnan(person.events.values[1])
+    assert person.events.contexts == [{"device": "tv"}, {}]
+
+
+def test_without_any_context_there_is_no_column_of_contexts(state: State) -> None:
+    state.append([event(1)])
+    assert state.person("ann").events.contexts is None
+
+
+def test_an_event_counts_once(state: State) -> None:
+    assert state.append([event(1), event(1), event(2)]) == ["stored", "duplicate", "stored"]
+    assert state.append([event(2, item_id="other", moment=99), event(3)]) == ["duplicate", "stored"]
+    assert seen(state.person("ann")) == ["i1", "i2", "i3"]
+    assert ("other", "view") not in taken(state.person("ann"))
+    assert state.newest_event() == 3
+
+
+def test_the_next_read_sees_the_event(state: State) -> None:
+    for number in range(20):
+        state.append([event(number)])
+        assert seen(state.person("ann"))[-1] == f"i{number}"
+
+
+def test_a_late_event_takes_its_place_in_time(state: State) -> None:
+    state.append([event(1), event(3)])
+    state.append([event(2)])
+    assert seen(state.person("ann")) == ["i1", "i2", "i3"]
+
+
+def test_equal_moments_keep_the_order_of_arrival(state: State) -> None:
+    state.append([event(number, moment=7) for number in (2, 1)])
+    state.append([event(0, moment=7)])
+    assert seen(state.person("ann")) == ["i2", "i1", "i0"]
+
+
+def test_events_are_capped_and_what_was_taken_is_not(state: State) -> None:
+    state.load(event(number) for number in range(2500))
+    person = state.person("ann", newest=3)
+    assert seen(person) == ["i2497", "i2498", "i2499"]
+    assert len(taken(person)) == 2500
+
+
+def test_taken_holds_the_newest_moment_of_each_item_and_type(state: State) -> None:
+    state.append([event(1, moment=5, item_id="tea"), event(2, moment=9, item_id="tea")])
+    state.append([event(3, moment=7, item_id="tea"), event(4, moment=1, item_id="tea", type="buy")])
+    assert taken(state.person("ann")) == {("tea", "view"): 9, ("tea", "buy"): 1}
+
+
+def test_types_that_do_not_count_leave_the_places_to_others(state: State) -> None:
+    state.append([event(1), event(2, type="impression"), event(3, type="impression")])
+    person = state.person("ann", newest=1, without=["impression"])
+    assert seen(person) == ["i1"]
+    assert ("i2", "impression") in taken(person)
+
+
+def test_people_do_not_mix(state: State) -> None:
+    state.append([event(1), event(2, user_id="bob"), visit(3)])
+    assert seen(state.person("ann")) == ["i1"]
+    assert seen(state.person("bob")) == ["i2"]
+    assert seen(state.person(None, "cookie")) == ["i3"]
+    assert seen(state.person("cookie")) == []
+    assert list(state.user_ids()) == ["ann", "bob"]
+
+
+def test_one_transaction_stores_all_or_nothing(state: State) -> None:
+    with pytest.raises(StateError, match="belongs to nobody"):
+        state.append([event(1), event(2, user_id=None)])
+    assert seen(state.person("ann")) == []
+    assert taken(state.person("ann")) == {}
+    assert state.append([event(1)]) == ["stored"]
+
+
+def test_known_event_ids_are_told(state: State) -> None:
+    state.append([event(1), event(2)])
+    assert state.known(["e2", "e9"]) == {"e2"}
+    assert state.known([]) == set()
+
+
+def test_attributes_static_and_changing(state: State) -> None:
+    count = state.set_attributes(
+        [
+            UserAttributes("ann", {"gender": "F", "tags": ["a", "b"], "lost": None}),
+            UserAttributes("ann", {"plan": "pro"}, moment=20),
+            UserAttributes("ann", {"plan": "free"}, moment=10),
+        ]
+    )
+    person = state.person("ann")
+    assert count == 5
+    assert person.attributes == {"gender": "F", "tags": ["a", "b"], "lost": None}
+    assert [person.attribute("plan", moment) for moment in (9, 10, 19, 20)] == [None, "free", "free", "pro"]
+    state.set_attributes([UserAttributes("ann", {"gender": "M"}), UserAttributes("ann", {"plan": "x"}, 20)])
+    assert state.person("ann").attribute("gender", 0) == "M"
+    assert state.person("ann").attribute("plan", 20) == "x"
+
+
+def test_a_login_shows_both_pasts_before_any_link(state: State) -> None:
+    state.append([event(1, item_id="tea"), visit(2), visit(3, item_id="tea"), event(4)])
+    person = state.person("ann", "cookie")
+    assert seen(person) == ["tea", "i2", "tea", "i4"]
+    assert taken(person) == {("tea", "view"): 3, ("i2", "view"): 2, ("i4", "view"): 4}
+    assert seen(state.person("ann")) == ["tea", "i4"]
+    assert seen(state.person("new", "cookie")) == ["i2", "tea"]
+
+
+def test_a_link_merges_both_pasts_for_good(state: State) -> None:
+    state.append([event(1, item_id="tea"), visit(2), visit(3, item_id="tea")])
+    assert state.link("cookie", "ann") is True
+    assert state.link("cookie", "ann") is False
+    state.append([visit(4)])
+    for person in (state.person("ann"), state.person(None, "cookie"), state.person("ann", "cookie")):
+        assert seen(person) == ["tea", "i2", "tea", "i4"]
+        assert taken(person) == {("tea", "view"): 3, ("i2", "view"): 2, ("i4", "view"): 4}
+
+
+def test_a_link_may_come_before_any_event(state: State) -> None:
+    assert state.link("cookie", "ann") is True
+    state.append([visit(1)])
+    assert seen(state.person("ann")) == ["i1"]
+
+
+def test_a_visitor_of_one_user_cannot_become_another(state: State) -> None:
+    state.append([visit(1), event(2, user_id="bob")])
+    state.link("cookie", "ann")
+    with pytest.raises(RequestError, match="another user already"):
+        state.link("cookie", "bob")
+    assert seen(state.person("bob", "cookie")) == ["i2"]
+    assert seen(state.person("ann")) == ["i1"]
+
+
+def test_export_holds_everything(state: State) -> None:
+    state.append([event(1, value=2.0, context={"device": "tv"}, request_id="r"), visit(2)])
+    state.link("cookie", "ann")
+    state.set_attributes(
+        [UserAttributes("ann", {"gender": "F"}), UserAttributes("ann", {"plan": "pro"}, moment=5)]
+    )
+    blank = {"value": None, "context": None, "request_id": None}
+    first = {"value": 2.0, "context": {"device": "tv"}, "request_id": "r"}
+    assert state.export("ann") == {
+        "user_ids": ["ann"],
+        "anonymous_ids": ["cookie"],
+        "attributes": {"gender": "F"},
+        "changes": {"plan": [{"moment": 5, "value": "pro"}]},
+        "events": [
+            {"event_id": "e1", "item_id": "i1", "type": "view", "moment": 1, **first},
+            {"event_id": "e2", "item_id": "i2", "type": "view", "moment": 2, **blank},
+        ],
+        "taken": [
+            {"item_id": "i1", "type": "view", "moment": 1},
+            {"item_id": "i2", "type": "view", "moment": 2},
+        ],
+    }
+    assert state.export("nobody")["events"] == []
+
+
+def test_erase_takes_all_of_a_person_and_nothing_of_others(state: State) -> None:
+    state.append([event(1), event(2), visit(3), event(4, user_id="bob")])
+    state.link("cookie", "ann")
+    state.set_attributes([UserAttributes("ann", {"gender": "F"})])
+    assert state.erase("ann") == {"events": 3, "taken": 3, "attributes": 1, "ids": 2}
+    assert state.erase("ann") == {"events": 0, "taken": 0, "attributes": 0, "ids": 0}
+    assert state.export("ann")["user_ids"] == state.export(None, "cookie")["anonymous_ids"] == []
+    assert seen(state.person("bob")) == ["i4"]
+    assert state.append([event(1)]) == ["stored"]
+
+
+def test_a_bulk_load_twice_stores_nothing_twice(state: State) -> None:
+    events = [event(number, user_id=f"u{number % 7}") for number in range(100)]
+    assert state.load(events, batch=30) == (100, 0)
+    assert state.load(events, batch=30) == (0, 100)
+    assert sum(len(state.person(user).events) for user in state.user_ids()) == 100
+    assert state.newest_event() == 99
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from("ab"), st.integers(0, 9)), max_size=25))
+def test_any_stream_of_events_gives_what_a_plain_list_gives(stream: list[tuple[int, str, int]]) -> None:
+    """Each event id once, sorted by moment then arrival; taken is the newest moment of each pair."""
+    once: dict[int, StoredEvent] = {}
+    state = open_state("sqlite://:memory:")
+    for number, kind, moment in stream:
+        one = event(number, moment, type=kind)
+        outcome = "duplicate" if number in once else "stored"
+        once.setdefault(number, one)
+        assert state.append([one]) == [outcome]
+    ordered = sorted(once.values(), key=lambda one: one.moment)
+    person = state.person("ann", newest=4)
+    assert seen(person) == [one.item_id for one in ordered][-4:]
+    assert taken(person) == {(one.item_id, one.type): one.moment for one in ordered}
+    state.close()
+
+
+def test_readers_beside_a_writer_see_whole_batches(state: State) -> None:
+    """Each batch is two events: no read may ever see an odd number, or an event that is not taken."""
+    broken: list[str] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            person = state.person("ann")
+            if len(person.events) % 2 or len(person.events) != len(taken(person)):
+                broken.append(f"{len(person.events)} events, {len(taken(person))} taken")
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for number in range(0, 60, 2):
+        state.append([event(number), event(number + 1)])
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert broken == []
+
+
+def test_many_writers_lose_nothing(state: State) -> None:
+    def write(start: int) -> None:
+        for number in range(start, start + 20):
+            state.append([event(number)])
+
+    writers = [threading.Thread(target=write, args=(start,)) for start in (0, 20, 40)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len(state.person("ann").events) == 60
+
+
+def tables() -> Tables:
+    events = EventTable(
+        users=np.array(["ann", "bob"], dtype=object),
+        items=np.array(["i1", "i2"], dtype=object),
+        types=("view", "buy"),
+        user_codes=np.array([0, 0, 1]),
+        item_codes=np.array([1, 0, 1]),
+        type_codes=np.array([0, 1, 0]),
+        moments=np.array([3, 3, 5]),
+        values=np.array([np.nan, 2.5, np.nan], dtype=np.float32),
+        event_ids=np.array(["a", "b", "c"], dtype=object),
+        contexts={"device": np.array(["tv", None, "phone"], dtype=object)},
+    )
+    users = AttributeTable(
+        ids=np.array(["ann", "bob", "eve"], dtype=object),
+        columns={"age": np.array([np.int64(30), np.nan, 50], dtype=object)},
+        changes={
+            "plan": Changes(np.array([0, 0]), np.array([1, 4]), np.array(["free", "pro"], dtype=object)),
+        },
+    )
+    return Tables(events=events, users=users, items=replace(users, columns={}, changes={}), fingerprint="f")
+
+
+def test_tables_are_loaded_once(state: State) -> None:
+    assert load_tables_into_state(state, tables()) == (3, 0)
+    before = [state.export(user) for user in ("ann", "bob", "eve")]
+    assert load_tables_into_state(state, tables()) == (0, 3)
+    assert [state.export(user) for user in ("ann", "bob", "eve")] == before
+    ann = state.person("ann")
+    assert seen(ann) == ["i2", "i1"]
+    assert list(ann.events.types) == ["view", "buy"]
+    assert ann.events.values[1] == 2.5
+    assert ann.events.contexts == [{"device": "tv"}, {"device": None}]
+    assert ann.attributes == {"age": 30}
+    assert [ann.attribute("plan", moment) for moment in (0, 1, 4)] == [None, "free", "pro"]
+    assert state.person("bob").attributes == {"age": None}
+    assert list(state.user_ids()) == ["ann", "bob", "eve"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.float32(0.1), float(np.float32(0.1))),
+        (np.array(["a", "b"], dtype=object), ["a", "b"]),
+        (("a", None), ["a", None]),
+        (np.datetime64("1990-02-03T04:05:06"), "1990-02-03T04:05:06"),
+        (np.datetime64("NaT"), None),
+        (float("nan"), None),
+        ("text", "text"),
+    ],
+)
+def test_values_become_plain_data(value: Any, expected: Any) -> None:
+    assert plain(value) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "var/state.db", "redis://host", "sqlite://", "sqlite:///", "sqlite://x.db", "sqlite:///:memory:"],
+)
+def test_a_url_that_names_no_store_is_told(url: str) -> None:
+    with pytest.raises(ConfigError, match="names no store"):
+        open_state(url)

@@ -1,0 +1,132 @@
+"""What only the SQLite store promises: bytes on disk, several processes, and files that are not its own."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from features.errors import StateError
+from serving.state import open_state
+from serving.state.protocol import StoredEvent
+from serving.state.sqlite import SqliteState
+
+ANOTHER_PROCESS = """
+import sys
+from serving.state import open_state
+from serving.state.protocol import StoredEvent
+state = open_state(sys.argv[1])
+for line in sys.stdin:
+    name, item = line.split()
+    if name == "append":
+        print(*state.append([StoredEvent(item, item, "view", 1, "ann")]), flush=True)
+    else:
+        print(*state.person("ann").events.item_ids, flush=True)
+"""
+
+
+def event(number: int, **given: object) -> StoredEvent:
+    return StoredEvent(f"event-{number}", f"i{number}", "view", number, "ann")._replace(**given)  # type: ignore[arg-type]
+
+
+def another_process(url: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", ANOTHER_PROCESS, url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def ask(process: subprocess.Popen[str], line: str) -> str:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+    return process.stdout.readline().strip()
+
+
+def test_processes_see_each_others_commits_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    processes = [another_process(url) for _ in range(2)]  # both make the new file
+    try:
+        items = []
+        for number in range(10):
+            items.append(f"i{number}")
+            assert ask(processes[number % 2], f"append i{number}") == "stored"
+            assert ask(processes[1 - number % 2], "person x").split() == items
+    finally:
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(10) == 0
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def test_an_erased_person_is_in_no_byte_of_the_files(tmp_path: Path) -> None:
+    state = open_state(f"sqlite:///{tmp_path}/state.db")
+    state.load(
+        event(number, user_id=f"person-{number % 5}-id", event_id=f"{number % 5}-event-{number}")
+        for number in range(5000)
+    )
+    assert bytes_with(tmp_path, b"person-3-id")
+    state.erase("person-3-id")
+    assert not bytes_with(tmp_path, b"person-3-id")
+    assert not bytes_with(tmp_path, b"3-event-8")
+    assert bytes_with(tmp_path, b"person-2-id")
+    state.close()
+
+
+def bytes_with(folder: Path, needle: bytes) -> bool:
+    return any(needle in path.read_bytes() for path in folder.iterdir())
+
+
+def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
+    open_state(f"sqlite:///{tmp_path}/deep/state.db").close()
+    assert (tmp_path / "deep" / "state.db").stat().st_mode & 0o077 == 0
+
+
+def test_a_file_that_is_no_store_is_told(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StateError, match="did not answer: file is not a database"):
+        SqliteState(tmp_path / "state.db")
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file, not a folder")
+    with pytest.raises(StateError, match="did not answer"):
+        SqliteState(tmp_path / "taken" / "state.db")
+
+
+def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "state.db") as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(StateError, match="version 99; this program reads version 1"):
+        SqliteState(tmp_path / "state.db")
+
+
+def test_a_lock_that_is_never_given_back_is_told_and_reading_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    state = SqliteState(path, patience=0.05)
+    state.append([event(1)])
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StateError, match="database is locked"):
+        state.append([event(2)])
+    assert list(state.person("ann").events.item_ids) == ["i1"]
+    other.execute("ROLLBACK")
+    other.close()
+    assert state.append([event(2)]) == ["stored"]
+    state.close()
+
+
+def test_a_closed_store_says_that_it_does_not_answer(tmp_path: Path) -> None:
+    state = SqliteState(tmp_path / "state.db")
+    state.check()
+    state.close()
+    with pytest.raises(StateError, match="did not answer"):
+        state.check()
