@@ -7,7 +7,7 @@ The score of item b after a history h, newest event first, is
     C[a, b]      = sum over distances d = 1, 2, ... of d^-distance_power * (times b came d events after a)
 
 after "PCTM" of spotify-research/sequential-capacity-probes (RecSys 2026). What `query` answers for a history
-is the same to the bit whenever it is asked: sums run in one order, in float64, on one thread.
+is the same to the bit whenever it is asked: sums run in one order on one thread.
 
 Letters: R rows of the item table, N stored entries, T events of a history, K kernels of the ranker.
 """
@@ -191,7 +191,7 @@ class Transitions:
         try:
             arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
             settings = TransitionSettings.model_validate_json((directory / "settings.json").read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise BundleError(f"the transitions in {directory} cannot be read: {error}") from None
         _check_shapes(arrays, directory)
         return cls(**arrays, settings=settings)

@@ -1,9 +1,9 @@
 """Choose the settings of the transitions by NDCG@10 on each user's held-out next item.
 
 A small coordinate search: pairs are counted once for the widest window; then smoothing, history weights and
-distance weights are tried in turn from the best so far. Within one trial the score is linear in head mass and
-popularity weight, so all their combinations are judged together. The choice depends on data and seed only,
-unless the budget ends the search early.
+distance weights are tried in turn from the best so far, and the best few trials are judged again by more
+users. Within a trial the score is linear in head mass and popularity weight, so all their combinations are
+judged together. The choice depends on data and seed only, unless the budget ends the search early.
 
 Letters: R rows of the item table, N events, U users, H head masses, P popularity weights.
 """
@@ -26,13 +26,17 @@ from training.transitions import MAX_ENTRIES, assemble
 WINDOW = 20
 CUTOFF = 10
 SMOOTHING_PER_ITEM = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-HEADS = ((3, 0.6), (7, 0.6), (7, 0.8), (15, 0.8), (20, 0.6))
+HEADS = ((3, 0.6), (7, 0.6), (10, 0.7), (15, 0.8), (20, 0.6))
 """(events, decay) of the head of a history."""
 DISTANCES = ((1, 0.0), (5, 1.0), (10, 0.5), (10, 1.0), (20, 0.5), (20, 1.0), (20, 2.0))
 """(window, power) of the counts."""
 HEAD_MASSES = (0.6, 0.8, 0.9, 1.0)
 POPULARITY_WEIGHTS = (-0.6, -0.4, -0.2, -0.1, -0.04, 0.0, 0.1)
-MAX_EXAMPLES = 6_000
+RACE_EXAMPLES = 3_000
+"""Users who judge every trial."""
+FINAL_EXAMPLES = 10_000
+"""Users who judge the finalists: what differs by less than the noise of the race is decided here."""
+FINALISTS = 4
 MAX_SEARCH_EVENTS = 3_000_000
 """Counts of more events than this are made from a sample of users: at WINDOW they take 1 GB."""
 
@@ -47,6 +51,14 @@ class Example(NamedTuple):
     target: int
 
 
+class Trial(NamedTuple):
+    """What was tried, the best that came of it as NDCG@10, and with which settings."""
+
+    gain: float
+    choice: Choice
+    settings: TransitionSettings
+
+
 @dataclass(frozen=True)
 class Search:
     """What stays the same from trial to trial."""
@@ -57,18 +69,19 @@ class Search:
     n_rows: int
     filter_taken: bool
 
-    def trial(self, choice: Choice) -> tuple[float, TransitionSettings]:
-        """The best NDCG@10 over all head masses and popularity weights, and its settings."""
+    def trial(self, choice: Choice, n_examples: int) -> Trial:
+        """Judge all head masses and popularity weights by the first `n_examples` examples."""
         settings = TransitionSettings.model_validate(choice)
         neighbours = max(1, MAX_ENTRIES // self.n_rows)
         model = assemble(self.counted, self.n_rows, settings, self.blocks, WINDOW, neighbours)
         popularity = _column(POPULARITY_WEIGHTS) * model.log_popularity
         gains = np.zeros((len(HEAD_MASSES), len(POPULARITY_WEIGHTS)))
-        for example in self.examples:
+        examples = self.examples[:n_examples]
+        for example in examples:
             gains += gains_of(model, example, popularity, filter_taken=self.filter_taken)
         mass, weight = np.unravel_index(gains.argmax(), gains.shape)
         chosen = {"head_mass": HEAD_MASSES[mass], "popularity_weight": POPULARITY_WEIGHTS[weight]}
-        return gains.max() / len(self.examples), settings.model_copy(update=chosen)
+        return Trial(gains.max() / len(examples), choice, settings.model_copy(update=chosen))
 
 
 def choose_settings(
@@ -107,7 +120,8 @@ def choose_settings(
     if not examples:
         return TransitionSettings.model_validate(start)
     blocks = list(count_pairs(counted, n_rows, WINDOW))
-    best = _climb(Search(counted, blocks, examples, n_rows, filter_taken), start, _sweeps(n_items), deadline)
+    search = Search(counted, blocks, examples, n_rows, filter_taken)
+    best = _final(search, _race(search, start, _sweeps(n_items), deadline), deadline)
     counted_share = len(counted.rows) / len(sequences.rows)
     return best.model_copy(update={"smoothing": best.smoothing / counted_share})
 
@@ -138,26 +152,26 @@ def gains_of(model: Transitions, example: Example, popularity: FloatArray, *, fi
     return np.where(rank <= CUTOFF, 1 / np.log2(rank + 1), 0.0)
 
 
-def _climb(
-    search: Search, start: Choice, sweeps: Iterable[Sequence[Choice]], deadline: float
-) -> TransitionSettings:
-    """Try each sweep's updates of the best choice so far, and keep what gains."""
-    choice = start
-    gain, best = search.trial(start)
-    tried = [start]
+def _race(search: Search, start: Choice, sweeps: Iterable[Sequence[Choice]], deadline: float) -> list[Trial]:
+    """Each sweep tries its updates of the best choice so far; all trials, best first."""
+    trials = [search.trial(start, RACE_EXAMPLES)]
     for sweep in tqdm(sweeps, desc="transition settings", unit="sweep", disable=None):
-        around = choice
+        around = trials[0].choice
         for update in sweep:
-            candidate = {**around, **update}
-            if candidate in tried:
-                continue
-            if time.monotonic() > deadline:
-                return best
-            tried.append(candidate)
-            found, settings = search.trial(candidate)
-            if found > gain:
-                gain, best, choice = found, settings, candidate
-    return best
+            choice = {**around, **update}
+            if time.monotonic() < deadline and all(choice != trial.choice for trial in trials):
+                trials.append(search.trial(choice, RACE_EXAMPLES))
+        trials.sort(key=lambda trial: -trial.gain)
+    return trials
+
+
+def _final(search: Search, trials: list[Trial], deadline: float) -> TransitionSettings:
+    """Settings of the best finalist; of the race's winner when there is no time, or nobody more to ask."""
+    if len(search.examples) <= RACE_EXAMPLES:
+        return trials[0].settings
+    finalists = tqdm(trials[:FINALISTS], desc="transition finalists", unit="trial", disable=None)
+    finals = [search.trial(one.choice, FINAL_EXAMPLES) for one in finalists if time.monotonic() < deadline]
+    return max(finals, key=lambda trial: trial.gain, default=trials[0]).settings
 
 
 def _column(values: Sequence[float]) -> FloatArray:
@@ -165,11 +179,11 @@ def _column(values: Sequence[float]) -> FloatArray:
 
 
 def _sweeps(n_items: int) -> list[list[Choice]]:
-    """Smoothing again at the end, because the size of the counts follows from the distance weights."""
+    """Updates of a choice, those that move the figure most first."""
     smoothing: list[Choice] = [{"smoothing": share * n_items} for share in SMOOTHING_PER_ITEM]
     heads: list[Choice] = [{"head": head, "decay": decay} for head, decay in HEADS]
     distances: list[Choice] = [{"window": window, "distance_power": power} for window, power in DISTANCES]
-    return [smoothing, heads, distances, smoothing]
+    return [smoothing, heads, distances]
 
 
 def _sample_of_users(sequences: Sequences, generator: np.random.Generator) -> IntArray:
@@ -183,7 +197,7 @@ def _sample_of_users(sequences: Sequences, generator: np.random.Generator) -> In
 def _examples(
     sequences: Sequences, targets: IntArray, generator: np.random.Generator, *, filter_taken: bool
 ) -> list[Example]:
-    """At most `MAX_EXAMPLES` users, drawn by chance, who have a history and a target that may be ranked."""
+    """At most `FINAL_EXAMPLES` users, drawn by chance, who have a history and a target that may be ranked."""
     eligible = np.flatnonzero((targets >= RESERVED) & (np.diff(sequences.offsets) > 0))
     examples = []
     for user in generator.permutation(eligible).tolist():
@@ -191,6 +205,6 @@ def _examples(
         if filter_taken and target in history:
             continue
         examples.append(Example(history, target))
-        if len(examples) == MAX_EXAMPLES:
+        if len(examples) == FINAL_EXAMPLES:
             break
     return examples

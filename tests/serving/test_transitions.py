@@ -141,6 +141,13 @@ def test_row_lists_followers_strongest_first() -> None:
         assert len(model.row(absent)[0]) == 0
 
 
+def test_between_reads_single_pairs() -> None:
+    model = planted()
+    for following in range(RESERVED, R):
+        expected = [dict(zip(*model.row(item), strict=True)).get(following, 0.0) for item in (2, 3, 5, 8)]
+        assert model.between(np.array([2, 3, 5, 8]), following).tolist() == pytest.approx(expected)
+
+
 @given(st.integers(0, 300), st.integers(1, 50), st.floats(0.01, 1), st.floats(0.01, 1))
 def test_kernel_weights_sum_to_one(length: int, head: int, mass: float, decay: float) -> None:
     weights = TransitionSettings(head=head, head_mass=mass, decay=decay).kernel(length)
@@ -155,6 +162,26 @@ def test_what_is_saved_is_what_is_opened(tmp_path: Path, layout: str) -> None:
     assert opened.settings == model.settings
     assert opened.query(history).total.tobytes() == model.query(history).total.tobytes()
     assert opened.query(history).kernels.tobytes() == model.query(history).kernels.tobytes()
+
+
+def test_without_a_single_pair_it_still_opens(tmp_path: Path, layout: str) -> None:
+    nothing = np.zeros(0, dtype=np.float32)
+    Transitions(
+        indptr=np.zeros(R + 1, dtype=np.int64),
+        indices=nothing.astype(np.int32),
+        evidence=nothing,
+        next_evidence=nothing,
+        log_popularity=np.zeros(R, dtype=np.float32),
+        settings=SETTINGS,
+    ).save(tmp_path)
+    assert not Transitions.load(tmp_path).query(np.array([2, 3])).kernels.any()
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    planted().save(tmp_path)
+    (tmp_path / "indices.npy").write_bytes(b"")
+    with pytest.raises(BundleError, match="cannot be read"):
+        Transitions.load(tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

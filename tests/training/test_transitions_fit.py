@@ -79,7 +79,7 @@ def test_rows_outside_the_table_are_refused(row: int) -> None:
         fit_transitions(np.array([2, row]), np.array([0, 2]), R, SETTINGS)
 
 
-def walks(step: int, users: int = 60, length: int = 8, n_items: int = 40) -> list[list[int]]:
+def walks(step: int, users: int = 60, length: int = 16, n_items: int = 40) -> list[list[int]]:
     """Users who walk a ring of items: the item `step` events after this one is the next on the ring."""
     starts = np.random.default_rng(0).integers(0, n_items, (users, step))
     ring = starts[:, None, :] + np.arange(-(-length // step))[None, :, None]
@@ -93,7 +93,14 @@ def planted_search(step: int, **options: float) -> TransitionSettings:
     return choose_settings(rows, offsets, 42, np.array([one[-1] for one in world]), **options)  # type: ignore[arg-type]
 
 
-def test_the_search_looks_as_far_back_as_the_world_needs() -> None:
+def test_the_search_counts_as_far_as_the_world_needs() -> None:
+    assert planted_search(step=1).distance_power > 0
+    assert planted_search(step=5).window >= 5
+
+
+def test_finalists_are_judged_by_more_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transition_search, "RACE_EXAMPLES", 1)
+    monkeypatch.setattr(transition_search, "FINALISTS", 100)
     assert planted_search(step=5).window >= 5
 
 
@@ -126,7 +133,7 @@ def test_a_taken_target_is_no_example_unless_items_may_come_again() -> None:
 
 def test_a_sample_of_users_leaves_smoothing_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = planted_search(step=2, budget_seconds=0.0)
-    monkeypatch.setattr(transition_search, "MAX_SEARCH_EVENTS", 7 * 30)  # half of the 60 users
+    monkeypatch.setattr(transition_search, "MAX_SEARCH_EVENTS", 15 * 30)  # half of the 60 users
     half = planted_search(step=2, budget_seconds=0.0)
     assert half.smoothing == pytest.approx(2 * whole.smoothing, rel=0.1)
 
