@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from features.arrays import IntArray
-from features.columns import as_codes, as_moments, as_values, id_text, ids_as_codes
+from features.columns import as_codes, as_moments, as_values, id_text, ids_as_codes, value_order
 from features.dataset import AttributeColumn, ItemsConfig, UsersConfig
 from features.errors import ConfigError, DataError
 from features.events import AttributeTable, Changes, Strings
@@ -37,7 +37,7 @@ def load_attributes(
             hint="Name the file, or leave the columns out.",
         )
     sources = {key: _collect_change(config, name, key, source) for key, source in elsewhere.items()}
-    table = None if frame is None else _collect(config, name, here, frame)
+    table = None if frame is None else _collect(config, name, frame)
     ids = _all_ids(config, name, table, sources)
     changes = {key: _changes(config, name, key, ids, source) for key, source in sources.items()}
     if table is None:
@@ -61,7 +61,7 @@ def attribute_columns(config: Entities) -> list[tuple[str, str | None]]:
     return named
 
 
-def _collect(config: Entities, name: str, here: Mapping[str, AttributeColumn], frame: Frame) -> pa.Table:
+def _collect(config: Entities, name: str, frame: Frame) -> pa.Table:
     named = attribute_columns(config)
     require_columns(frame, named, name)
     plain = sorted({column for key, column in named if column is not None and key != "id"})
@@ -104,14 +104,13 @@ def _codes(ids: Strings, table: pa.Table) -> IntArray:
 
 
 def _changes(config: Entities, name: str, key: str, ids: Strings, table: pa.Table) -> Changes:
-    """An attribute's changes sorted by (id, moment); rows that repeat an (id, moment) are told apart by value."""
+    """An attribute's changes sorted by (id, moment, value)."""
     column = config.columns[key]
     field = f"dataset.{name}.columns.{key}"
     entities = _codes(ids, table)
     moments = as_moments(table[f"column.{column.time}"], str(column.time), f"{field}.time")
     values = as_values(table[f"column.{key}"], column.role, key, field)
-    texts = pa.chunked_array([pa.array([str(value) for value in values], pa.string())])
-    order = np.lexsort((as_codes(texts)[1], moments, entities))
+    order = np.lexsort((value_order(values), moments, entities))
     return Changes(entities[order], moments[order], values[order])
 
 
@@ -168,7 +167,7 @@ def _refuse_repeats(config: Entities, name: str, ids: Strings, entities: IntArra
         raise DataError(
             f"{int((counts > 1).sum())} ids stand in several rows of column {config.id!r}{example}",
             field=f"dataset.{name}.id",
-            hint="Keep one row per id; an attribute that changes needs a `time:` column instead of `static: true`.",
+            hint="Keep one row per id; an attribute that changes needs `time:` instead of `static: true`.",
         )
 
 

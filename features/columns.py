@@ -21,9 +21,10 @@ from features.moments import SECOND, to_moment
 from features.reading import Frame
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_SECOND = 253_402_300_799
+LAST_SECOND = 253_402_300_799
 """The end of the year 9999."""
 _WHOLE = re.compile(r"-?\d+")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _WHOLE_AS_FLOAT = re.compile(r"-?\d+(\.0*|(\.\d+)?[eE][+-]?\d+)")
 
 
@@ -46,11 +47,16 @@ def id_text(frame: Frame, column: str, field: str) -> nw.Expr:
     return nw.col(column) if dtype == nw.String else nw.col(column).cast(nw.String)
 
 
+def looks_like_float(text: str) -> bool:
+    """Whether a text is a whole number that once was a float, such as 1.0 or 1e+06."""
+    return _WHOLE_AS_FLOAT.fullmatch(text) is not None
+
+
 def _float_ids(column: str, example: str, field: str) -> DataError:
     return DataError(
         f"ids must be text or whole numbers; column {column!r} holds floats, for example {example}",
         field=field,
-        hint="Missing ids turn whole numbers into floats: drop those rows, then cast the column to int64 or text.",
+        hint="Missing ids turn whole numbers into floats: drop those rows, then cast to int64 or text.",
     )
 
 
@@ -76,13 +82,13 @@ def ids_as_codes(column: pa.ChunkedArray, name: str, field: str) -> tuple[String
             field=field,
             hint="Drop these rows, or give them an id.",
         )
-    if len(ids) and all(_WHOLE_AS_FLOAT.fullmatch(one) for one in ids):
+    if len(ids) and all(looks_like_float(one) for one in ids):
         raise _float_ids(name, ids[0], field)
     return ids, codes
 
 
 def as_moments(column: pa.ChunkedArray, name: str, field: str, missing: int | None = None) -> IntArray:
-    """int64 [N] ms since the epoch of timestamps, dates, seconds, or RFC 3339 text (UTC where no zone is given).
+    """int64 [N] ms since the epoch of timestamps, dates, seconds, or RFC 3339 text (UTC without a zone).
 
     A missing time becomes `missing`, or is refused where that is None.
     """
@@ -95,13 +101,14 @@ def as_moments(column: pa.ChunkedArray, name: str, field: str, missing: int | No
         stamps = _seconds(column, name, field)
     else:
         stamps = pa.chunked_array([_parsed(column, name, field)])
-    return stamps.fill_null(missing or 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    moments: IntArray = stamps.fill_null(missing or 0).to_numpy().astype(np.int64)
+    return moments
 
 
 def _seconds(column: pa.ChunkedArray, name: str, field: str) -> pa.ChunkedArray:
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
-    far = pc.fill_null(pc.greater(pc.abs(column), _LAST_SECOND), False).to_numpy(zero_copy_only=False)
+    far = pc.fill_null(pc.greater(pc.abs(column), LAST_SECOND), False).to_numpy(zero_copy_only=False)
     if far.any():
         raise _bad_time(name, far.argmax(), column[int(far.argmax())].as_py(), field)
     return pc.round(pc.multiply(column.cast(pa.float64()), float(SECOND))).cast(pa.int64())
@@ -124,7 +131,7 @@ def parse_time(text: Any) -> int | None:
     """The moment of RFC 3339 text or of whole seconds written as text; None when it is neither."""
     try:
         if isinstance(text, str) and _WHOLE.fullmatch(text) and len(text) != len("20261231"):
-            return int(text) * SECOND if abs(int(text)) <= _LAST_SECOND else None
+            return int(text) * SECOND if abs(int(text)) <= LAST_SECOND else None
         return to_moment(text)
     except (ValueError, OverflowError):
         return None
@@ -169,7 +176,8 @@ def as_numbers(column: pa.ChunkedArray, name: str, field: str) -> np.ndarray:
                 )
         return np.array(numbers, dtype=np.float64)
     try:
-        return column.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False)
+        cast: np.ndarray = column.cast(pa.float64()).fill_null(float("nan")).to_numpy()
+        return cast
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise DataError(f"column {name!r} is {column.type}, not numbers", field=field) from None
 
@@ -178,10 +186,7 @@ def parse_number(text: str | None) -> float | None:
     """The number that a text spells; NaN for a missing text, None when it is no number."""
     if text is None:
         return float("nan")
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    return float(text) if _NUMBER.fullmatch(text) else None
 
 
 def as_values(column: pa.ChunkedArray, role: Role, name: str, field: str) -> Strings:

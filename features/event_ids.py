@@ -1,4 +1,4 @@
-"""The id of an event that came without one: a hash of what it says, so that loading a table twice doubles nothing."""
+"""The id of an event that came without one: a hash of what it says, so that loading twice doubles nothing."""
 
 from hashlib import blake2b
 

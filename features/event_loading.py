@@ -1,8 +1,8 @@
 """The table of events, from a frame of any engine to sorted arrays.
 
-narwhals selects and casts, one collect makes an Arrow table, and the rest is numpy on integer codes. The order
-is always an explicit key and never the order of rows: user id, moment, sequence, then event id, or, where ids are
-derived, every other column.
+narwhals selects and casts, one collect makes an Arrow table, and the rest is numpy on integer codes. The
+order is always an explicit key and never that of rows: user id, moment, sequence, event id (where it is
+given), and then every other column.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +12,15 @@ import numpy as np
 import pyarrow as pa
 
 from features.arrays import IntArray
-from features.columns import as_codes, as_integers, as_moments, as_numbers, as_values, id_text, ids_as_codes
+from features.columns import (
+    as_integers,
+    as_moments,
+    as_numbers,
+    as_values,
+    id_text,
+    ids_as_codes,
+    value_order,
+)
 from features.dataset import DatasetConfig
 from features.errors import DataError
 from features.event_ids import event_id
@@ -47,7 +55,7 @@ def require_event_columns(dataset: DatasetConfig, frame: Frame) -> None:
 
 
 def _collect(dataset: DatasetConfig, frame: Frame) -> pa.Table:
-    """The named columns under canonical names: user, item, kind, id, value, time, sequence, and `context.*`."""
+    """The columns under canonical names: user, item, kind, id, value, time, sequence, and `context.*`."""
     require_event_columns(dataset, frame)
     events, order = dataset.events, dataset.order
     ids = {"user": events.user, "item": events.item, "kind": events.type, "id": events.id}
@@ -111,7 +119,7 @@ def _decode(dataset: DatasetConfig, table: pa.Table) -> _Columns:
 
 
 def _type_codes(dataset: DatasetConfig, table: pa.Table) -> IntArray:
-    """int64 [N] positions in `types`. A type that is not declared is refused, and so is a table of none wanted."""
+    """int64 [N] positions in `types`. Types that are not declared, or none positive, are refused."""
     declared = list(dataset.types)
     if dataset.events.type is None:
         return np.zeros(table.num_rows, dtype=np.int64)
@@ -121,7 +129,7 @@ def _type_codes(dataset: DatasetConfig, table: pa.Table) -> IntArray:
     strange = [name for name in found if name not in dataset.types]
     if strange:
         raise DataError(
-            f"{counts[strange[0]]} events have the type {strange[0]!r}; `types` declares {', '.join(declared)}",
+            f"{counts[strange[0]]} events have type {strange[0]!r}; `types` declares {', '.join(declared)}",
             field=field,
             hint=f"Declare `{strange[0]}` under `dataset.types`, or leave those rows out.",
         )
@@ -176,16 +184,16 @@ def _with_ids(table: EventTable, ids: Strings) -> EventTable:
 
 
 def _derived_ids(table: EventTable) -> Strings:
-    """object [N]: hashes; equal events stand side by side in the order, so their ordinal counts from the first."""
-    rows = zip(
-        table.users[table.user_codes],
-        table.items[table.item_codes],
-        (table.types[code] for code in table.type_codes.tolist()),
+    """object [N]: hashes of user, item, type, moment, and the number among events equal in these."""
+    ids = map(
+        event_id,
+        table.users[table.user_codes].tolist(),
+        table.items[table.item_codes].tolist(),
+        np.array(table.types, dtype=object)[table.type_codes].tolist(),
         table.moments.tolist(),
         _ordinals(table).tolist(),
-        strict=True,
     )
-    return np.fromiter((event_id(*row) for row in rows), dtype=object, count=len(table))
+    return np.fromiter(ids, dtype=object, count=len(table))
 
 
 def _ordinals(table: EventTable) -> IntArray:

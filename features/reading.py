@@ -28,7 +28,7 @@ _SINGLE = "\x1f"
 def open_table(
     table: TableConfig, name: str, folder: Path, engine: Engine, frames: Frames | None, numbered: bool = False
 ) -> Frame | None:
-    """The table called `name` ("events", "users", "items"): a frame given in Python, else its files; None if neither.
+    """The table `name` ("events", "users", "items"): a frame given in Python, else its files, else None.
 
     With `numbered`, two columns say where each row stands: FILE, and ROW counted from 1 without the header.
     """
@@ -44,22 +44,25 @@ def read_files(
     path: str, form: FormatConfig, folder: Path, engine: Engine, field: str, numbered: bool = False
 ) -> Frame:
     """All files that a path or glob names, one after another. Raises `ConfigError` when there is none."""
-    parts = [_read_file(file, form, engine, field) for file in find_files(path, folder, field)]
+    files = find_files(path, folder, field)
+    parts = [_read_file(file, form, engine, field) for file in files]
     if numbered:
-        files = find_files(path, folder, field)
         parts = [number_rows(part, file.name) for part, file in zip(parts, files, strict=True)]
     return parts[0] if len(parts) == 1 else nw.concat(parts, how="vertical")
 
 
 def find_files(path: str, folder: Path, field: str) -> list[Path]:
-    """The files of a path or glob, sorted. A relative path starts at the working directory, where something lies
-    there, else at `folder`, the folder of the config file."""
-    for start in (Path.cwd(), folder):
+    """The files of a path or glob, sorted.
+
+    A relative path starts at `folder`, the folder of the config file, if it leads to a file from there, else at
+    the working directory.
+    """
+    for start in (folder, Path.cwd()):
         found = sorted(Path(name) for name in glob.glob(str(start / path)) if Path(name).is_file())  # noqa: PTH207
         if found:
             return found
     raise ConfigError(
-        f"no file {path!r}, neither in {Path.cwd()} nor in {folder.resolve()}",
+        f"no file {path!r}, neither from {folder.resolve()} nor from {Path.cwd()}",
         field=field,
         hint="Check the path; `${TAILORBIRD_DATA:-…}` in a path is set by the environment.",
     )
@@ -104,7 +107,8 @@ def _lazy(native: Any, field: str) -> Frame:
             field=field,
             hint="Give a pandas or Polars frame, a DuckDB relation, a PySpark frame, or an Arrow table.",
         ) from None
-    return frame.lazy()
+    lazy: Frame = frame.lazy()
+    return lazy
 
 
 def _read_file(file: Path, form: FormatConfig, engine: Engine, field: str) -> Frame:
@@ -127,7 +131,8 @@ def _read_file(file: Path, form: FormatConfig, engine: Engine, field: str) -> Fr
         raise DataError(
             f"cannot read {file}: {error}", field=field, hint="Check the file, and `format:` of the table."
         ) from None
-    return nw.from_native(native).lazy()
+    lazy: Frame = nw.from_native(native).lazy()
+    return lazy
 
 
 def _read_polars(file: Path, separator: str, parquet: bool) -> Any:
@@ -141,11 +146,9 @@ def _read_polars(file: Path, separator: str, parquet: bool) -> Any:
 def _read_duckdb(file: Path, separator: str, parquet: bool) -> Any:
     import duckdb
 
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
     if parquet:
-        return connection.read_parquet(str(file))
-    return connection.read_csv(str(file), sep=separator, header=True, all_varchar=True)
+        return duckdb.read_parquet(str(file))
+    return duckdb.read_csv(str(file), sep=separator, header=True, all_varchar=True)
 
 
 def _read_spark(file: Path, separator: str, parquet: bool) -> Any:
@@ -192,7 +195,7 @@ def _from_arrow(table: pa.Table, engine: Engine) -> Any:
         case "duckdb":
             import duckdb
 
-            return duckdb.connect().from_arrow(table)
+            return duckdb.from_arrow(table)
         case "spark":
             from pyspark.sql import SparkSession
 

@@ -14,7 +14,7 @@ from features.attribute_loading import Entities, load_attributes
 from features.dataset import DatasetConfig, FormatConfig
 from features.errors import ConfigError
 from features.event_loading import load_events
-from features.events import AttributeTable, EventTable, Strings, Tables
+from features.events import AttributeTable, EventTable, Tables
 from features.reading import Engine, Frame, Frames, open_table, read_files
 
 
@@ -23,9 +23,9 @@ def load_tables(
 ) -> Tables:
     """Read, cast and sort everything that a dataset section names.
 
-    Relative paths start at the working directory, else at `folder`, the folder of the config file. `frames` may
-    hold "events", "users" and "items": pandas or Polars frames, DuckDB relations, PySpark frames; they take the
-    place of files, which `engine` reads. Raises `ConfigError` and `DataError`.
+    Relative paths start at `folder`, the folder of the config file, else at the working directory. `frames`
+    may hold "events", "users" and "items": pandas, Polars or PySpark frames, or DuckDB relations. They take
+    the place of files, which `engine` reads. Raises `ConfigError` and `DataError`.
     """
     frame = open_table(dataset.events, "events", folder, engine, frames)
     if frame is None:
@@ -79,7 +79,7 @@ def _event_parts(events: EventTable) -> Iterable[tuple[str, np.ndarray[Any, Any]
     yield from events.contexts.items()
 
 
-def _table_parts(name: str, table: AttributeTable) -> Iterable[tuple[str, Strings]]:
+def _table_parts(name: str, table: AttributeTable) -> Iterable[tuple[str, np.ndarray[Any, Any]]]:
     yield f"{name}.ids", table.ids
     for key, column in table.columns.items():
         yield f"{name}.{key}", column
