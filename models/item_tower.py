@@ -16,7 +16,8 @@ from models.embeddings import FieldEmbeddings
 
 def unit(vectors: Tensor) -> Tensor:
     """L2-normalise the last axis; a zero vector stays zero."""
-    return vectors * torch.rsqrt(vectors.square().sum(-1, keepdim=True) + 1e-12)
+    squares = vectors.square().sum(-1, keepdim=True)  # the exporter drops "+ 1e-12" as nothing, so: a clamp
+    return vectors * torch.rsqrt(squares.clamp(min=1e-12))
 
 
 class ItemTower(nn.Module):

@@ -38,9 +38,9 @@ class Standardise(nn.Module):
 class TargetAttention(nn.Module):
     """What of the recent history speaks for a candidate: how like its events are, pooled by attention.
 
-    It sees cosines only, never coordinates: a later fit of the towers turns the embedding space, and the ranker,
-    which stays, must not notice. Each channel p pools the cosines s with weights softmax(sharpness_p * s +
-    recency_p): from the plain mean to the maximum, from the newest event to all.
+    It sees cosines only, never coordinates: a later fit of the towers turns the embedding space, and the
+    ranker, which stays, must not notice. Each channel p pools the cosines s with weights softmax(sharpness_p
+    * s + recency_p): from the plain mean to the maximum, from the newest event to all.
     """
 
     def __init__(self, config: RankerConfig) -> None:

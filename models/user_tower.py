@@ -93,7 +93,7 @@ class UserTower(nn.Module):
 
     def _events(self, item_vectors: Tensor, type_codes: Tensor, value_codes: Tensor | None) -> Tensor:
         """What was done shifts and scales the vector of what it was done with: a dislike is no weak like."""
-        deed = self.types(type_codes)
+        deed: Tensor = self.types(type_codes)
         if self.values is not None and value_codes is not None:
             deed = deed + self.values(value_codes)
         scale, shift = deed.chunk(2, dim=-1)

@@ -1,9 +1,10 @@
 """One torch module as one ONNX graph, with named inputs and dynamic axes that are held to what was asked.
 
-The exporter fixes an axis silently when an example's size is 0 or 1, or when two sizes happen to be equal;
-therefore the examples must have sizes that differ, and the saved graph is read again.
+An exporter may fix an axis silently, when an example's size is 0 or 1 or two sizes happen to be equal;
+therefore the examples should have sizes that differ, and the saved graph is read again.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,32 +30,35 @@ def export_graph(
     when the saved graph has other inputs, or when an axis is fixed that should vary.
     """
     shapes = {name: dict(dynamic.get(name, {})) for name in example_inputs}
-    torch.onnx.export(
-        module.eval(),
-        (),
-        str(path),
-        kwargs=dict(example_inputs),
-        dynamo=True,
-        dynamic_shapes=shapes,
-        input_names=list(example_inputs),
-        output_names=[output],
-        opset_version=OPSET,
-        external_data=False,
-        verbose=False,
-    )
-    _hold(onnx.load(str(path)), shapes, path)
-
-
-def _hold(graph: onnx.ModelProto, shapes: Mapping[str, Mapping[int, str]], path: Path) -> None:
-    """Raise unless the inputs are those asked for and exactly the axes asked for vary, under their names."""
-    found = {one.name: one.type.tensor_type.shape.dim for one in graph.graph.input}
-    if list(found) != list(shapes):
-        raise BundleError(
-            f"{path.name} takes {', '.join(found)} where {', '.join(shapes)} was meant; an input that the"
-            " module never reads is dropped.",
-            hint="Leave that input out of the example.",
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*shares the same shape constraints")  # as it should
+        torch.onnx.export(
+            module.eval(),
+            (),
+            str(path),
+            kwargs=dict(example_inputs),
+            dynamo=True,
+            dynamic_shapes=shapes,
+            input_names=list(example_inputs),
+            output_names=[output],
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
         )
-    for name, axes in shapes.items():
+    require_axes(path, shapes)
+
+
+def require_axes(path: Path, dynamic: Mapping[str, Mapping[int, str]]) -> None:
+    """Raise BundleError unless a graph has exactly the inputs named, and exactly the axes named vary."""
+    graph = onnx.load(str(path)).graph
+    found = {one.name: one.type.tensor_type.shape.dim for one in graph.input}
+    if list(found) != list(dynamic):
+        raise BundleError(
+            f"{path.name} takes {', '.join(found)} where {', '.join(dynamic)} was meant;"
+            " serving feeds by name.",
+            hint="Give the exporter one example per input.",
+        )
+    for name, axes in dynamic.items():
         varying = {axis: dim.dim_param for axis, dim in enumerate(found[name]) if dim.dim_param}
         if varying != dict(axes):
             raise BundleError(

@@ -1,0 +1,120 @@
+"""Each loss equals its slow and obvious form; the sampled one shows its trap."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.losses import CHUNK, full_softmax_loss, ranking_loss, sampled_softmax_loss
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(11)
+
+
+def problem(targets: int, items: int, dim: int = 6) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    queries = torch.randn(targets, dim, dtype=torch.float64, requires_grad=True)
+    vectors = torch.randn(items, dim, dtype=torch.float64, requires_grad=True)
+    return queries, torch.randint(0, items, (targets,)), vectors, torch.rand(targets, dtype=torch.float64)
+
+
+def plain_cross_entropy(queries: Tensor, targets: Tensor, vectors: Tensor, weights: Tensor) -> Tensor:
+    nats = F.cross_entropy(queries @ vectors.T, targets, reduction="none")
+    return (nats * weights).sum() / weights.sum()
+
+
+def test_full_softmax_is_cross_entropy_with_its_gradients() -> None:
+    given = problem(CHUNK + 37, 50)
+    found, expected = full_softmax_loss(*given), plain_cross_entropy(*given)
+    torch.testing.assert_close(found, expected)
+    found_grads = torch.autograd.grad(found * 3, (given[0], given[2]))
+    expected_grads = torch.autograd.grad(expected * 3, (given[0], given[2]))
+    torch.testing.assert_close(found_grads, expected_grads)
+
+
+def test_a_weight_of_zero_takes_an_example_out() -> None:
+    queries, targets, vectors, weights = problem(8, 20)
+    weights[3:] = 0
+    found = full_softmax_loss(queries, targets, vectors, weights)
+    torch.testing.assert_close(found, full_softmax_loss(queries[:3], targets[:3], vectors, weights[:3]))
+
+
+class TestLogQ:
+    """With 200,000 draws from a skewed proposal, the corrected sampled loss is the full softmax."""
+
+    DRAWS = 200_000
+    QUERIES, TARGETS, VECTORS, WEIGHTS = problem(5, 30)
+    PROPOSAL = torch.softmax(torch.randn(30, dtype=torch.float64, generator=torch.Generator().manual_seed(1)), 0)
+
+    def sampled(self, positive_correction: float = 0.0, correct: bool = True) -> Tensor:
+        drawn = torch.multinomial(self.PROPOSAL, self.DRAWS, replacement=True)
+        expected = (self.DRAWS * self.PROPOSAL[drawn]).log() if correct else torch.zeros(self.DRAWS)
+        if positive_correction:
+            return self.appended_and_corrected(drawn, expected)
+        positives = self.VECTORS[self.TARGETS]
+        return sampled_softmax_loss(
+            self.QUERIES, positives, self.TARGETS, self.VECTORS[drawn], drawn, expected, self.WEIGHTS
+        )
+
+    def appended_and_corrected(self, drawn: Tensor, expected: Tensor) -> Tensor:
+        """The trap: the appended positive is treated as if it had been drawn."""
+        logits = self.QUERIES @ self.VECTORS[drawn].T - expected
+        logits = logits.masked_fill(self.TARGETS[:, None] == drawn, float("-inf"))
+        positive = (self.QUERIES * self.VECTORS[self.TARGETS]).sum(-1)
+        positive = positive - (self.DRAWS * self.PROPOSAL[self.TARGETS]).log()
+        nats = torch.logsumexp(torch.cat([positive[:, None], logits], 1), 1) - positive
+        return (nats * self.WEIGHTS).sum() / self.WEIGHTS.sum()
+
+    def drawn_and_corrected(self) -> Tensor:
+        """A positive that comes from the sample must be corrected like all others: its draws sum to its weight."""
+        drawn = torch.multinomial(self.PROPOSAL, self.DRAWS, replacement=True)
+        logits = self.QUERIES @ self.VECTORS[drawn].T - (self.DRAWS * self.PROPOSAL[drawn]).log()
+        of_target = logits.masked_fill(self.TARGETS[:, None] != drawn, float("-inf"))
+        nats = torch.logsumexp(logits, 1) - torch.logsumexp(of_target, 1)
+        return (nats * self.WEIGHTS).sum() / self.WEIGHTS.sum()
+
+    def full(self) -> float:
+        return plain_cross_entropy(self.QUERIES, self.TARGETS, self.VECTORS, self.WEIGHTS).item()
+
+    def test_equals_the_full_softmax(self) -> None:
+        assert self.sampled().item() == pytest.approx(self.full(), rel=0.01)
+
+    def test_without_correction_it_does_not(self) -> None:
+        assert abs(self.sampled(correct=False).item() - self.full()) > 0.5
+
+    def test_an_appended_positive_must_not_be_corrected(self) -> None:
+        assert abs(self.sampled(positive_correction=1.0).item() - self.full()) > 0.5
+
+    def test_a_drawn_positive_must_be(self) -> None:
+        assert self.drawn_and_corrected().item() == pytest.approx(self.full(), rel=0.01)
+
+
+class TestRankingLoss:
+    LOGITS = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(2))
+    TARGET = torch.tensor([0, 2, 1])
+    HEAD = torch.tensor([1, 0, 0])
+    MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0]]).bool()
+
+    def loss(self, logits: Tensor, binary_weight: float = 0.1) -> float:
+        return ranking_loss(logits, self.TARGET, self.HEAD, self.MASK, binary_weight).item()
+
+    def test_equals_the_sum_written_out(self) -> None:
+        total = 0.0
+        for example in range(3):
+            real = self.LOGITS[example][self.MASK[example]]  # [K, H]
+            head, target = int(self.HEAD[example]), int(self.TARGET[example])
+            total += float(torch.logsumexp(real[:, head], 0) - real[target, head])
+            for candidate in range(len(real)):
+                for one in range(2):
+                    wanted = candidate == target and one == head
+                    total -= 0.1 * float(F.logsigmoid(real[candidate, one] if wanted else -real[candidate, one]))
+        assert self.loss(self.LOGITS) == pytest.approx(total / 3, rel=1e-5)
+
+    def test_what_is_masked_changes_nothing(self) -> None:
+        noisy = torch.where(self.MASK[..., None], self.LOGITS, torch.tensor(99.0))
+        assert self.loss(noisy) == pytest.approx(self.loss(self.LOGITS))
+
+    def test_without_the_binary_part_a_common_shift_changes_nothing(self) -> None:
+        assert self.loss(self.LOGITS + 5, 0.0) == pytest.approx(self.loss(self.LOGITS, 0.0), abs=1e-5)
+        assert self.loss(self.LOGITS + 5) > self.loss(self.LOGITS) + 1
