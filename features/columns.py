@@ -208,6 +208,14 @@ def as_values(column: pa.ChunkedArray, role: Role, name: str, field: str) -> Str
             return _objects([None if is_missing(value) else _category(value) for value in column.to_pylist()])
 
 
+def value_order(values: Strings) -> np.ndarray:
+    """[N]: numbers that sort as the values do, missing ones first; numeric values by size, others as text."""
+    if any(isinstance(value, float) for value in values):
+        return np.array([-np.inf if value is None else value for value in values], dtype=np.float64)
+    texts = pa.array([None if value is None else str(value) for value in values], pa.string())
+    return as_codes(pa.chunked_array([texts]))[1]
+
+
 def _category(value: Any) -> str:
     """Text of a category; a float that is a whole number takes its decimal form."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

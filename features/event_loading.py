@@ -170,13 +170,7 @@ def _tie_keys(columns: _Columns) -> list[np.ndarray]:
     keys = [] if columns.sequence is None else [columns.sequence]
     keys += [] if columns.id_codes is None else [columns.id_codes]
     keys += [columns.item_codes, columns.type_codes, columns.values]
-    return keys + [as_codes(_texts(column))[1] for column in columns.contexts.values()]
-
-
-def _texts(column: Strings) -> pa.ChunkedArray:
-    return pa.chunked_array(
-        [pa.array([None if value is None else str(value) for value in column], pa.string())]
-    )
+    return keys + [value_order(column) for column in columns.contexts.values()]
 
 
 def _with_ids(table: EventTable, ids: Strings) -> EventTable:

@@ -57,7 +57,7 @@ class Attribute(NamedTuple):
 
 @dataclass(frozen=True)
 class Inspection:
-    """The opened tables of a data set: "events", "users", "items"; "items.price" for a column's own `path`."""
+    """The opened tables: "events", "users", "items", and "items.price" for a column's own `path`."""
 
     dataset: DatasetConfig
     tables: dict[str, Frame]

@@ -54,8 +54,8 @@ def read_files(
 def find_files(path: str, folder: Path, field: str) -> list[Path]:
     """The files of a path or glob, sorted.
 
-    A relative path starts at `folder`, the folder of the config file, if it leads to a file from there, else at
-    the working directory.
+    A relative path starts at `folder`, that of the config file, if it leads to a file from there, else at the
+    working directory.
     """
     for start in (folder, Path.cwd()):
         found = sorted(Path(name) for name in glob.glob(str(start / path)) if Path(name).is_file())  # noqa: PTH207
