@@ -49,9 +49,8 @@ def dataset(settings: SimulatorSettings) -> dict[str, Any]:
 
 def _types(null: bool) -> dict[str, Any]:
     """Repeat rules are those by which the people live; in the null world nobody remembers what was taken."""
-    waits = (
-        {} if null else {"play": PLAY_RESTS_DAYS, "purchase": PURCHASE_RESTS_DAYS, "skip": SKIP_RESTS_DAYS}
-    )
+    rests = {"play": PLAY_RESTS_DAYS, "purchase": PURCHASE_RESTS_DAYS, "skip": SKIP_RESTS_DAYS}
+    repeats = {} if null else {name: {"after_days": days} for name, days in rests.items()}
     meaning = {
         "impression": ("exposure", 0.0),
         "view": ("positive", 1.0),
@@ -62,11 +61,7 @@ def _types(null: bool) -> dict[str, Any]:
         "return": ("negative", 1.0),
     }
     return {
-        name: {
-            "weight": weight,
-            "sign": sign,
-            "repeat": {"after_days": waits[name]} if name in waits else "always",
-        }
+        name: {"weight": weight, "sign": sign, "repeat": repeats.get(name, "always")}
         for name, (sign, weight) in meaning.items()
     }
 
