@@ -89,9 +89,9 @@ def choose_settings(
     offsets: IntArray,
     n_rows: int,
     targets: IntArray,
-    *,
     filter_taken: bool = True,
     budget_seconds: float = 60.0,
+    *,
     max_history: int = 200,
     seed: int = 0,
 ) -> TransitionSettings:
