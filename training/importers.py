@@ -1,7 +1,7 @@
-"""Public data sets as Parquet tables and a config that trains on them. The data itself is never part of the project.
+"""Public data sets as Parquet tables, with a config that trains on them. The data is no part of the project.
 
-MovieLens 1M comes in two forms: the official one, where `ratings.dat` has seconds, and a copy with the mere order
-of each user's ratings.
+MovieLens 1M comes in two forms: the official one, where `ratings.dat` has seconds, and a copy with the mere
+order of each user's ratings.
 """
 
 from pathlib import Path
@@ -23,10 +23,10 @@ _MOVIES = FormatConfig(separator="::", encoding="latin-1", columns=("item_id", "
 
 
 def import_movielens(source: Path, folder: Path = DEFAULT_FOLDER) -> Path:
-    """Write events, users and items of MovieLens 1M as Parquet into `folder`; returns the path of its config.yaml.
+    """Write events, users and items of MovieLens 1M as Parquet into `folder`; returns the config's path.
 
-    A copy's `train.parquet` goes before its `ratings.parquet`, which holds the holdout too. Raises `DataError`
-    when a file is absent or is no MovieLens file.
+    A copy's `train.parquet` goes before its `ratings.parquet`, which holds the holdout too. Raises
+    `DataError` when a file is absent or is no MovieLens file.
     """
     events, order = _ratings(source)
     tables = {"events": events, "users": _read(source, "users.dat", _USERS), "items": _movies(source)}
@@ -59,7 +59,7 @@ def _ratings(source: Path) -> tuple[pa.Table, dict[str, str]]:
 
 
 def _positions(table: pa.Table) -> pa.Array:
-    """int64 [N]: the place of each rating among its user's, by time; many share a second, these keep the file's order."""
+    """int64 [N]: the place of each rating among its user's, by time and, within a second, as in the file."""
     users = table["user_id"].to_numpy()
     order = np.lexsort((np.arange(len(users)), table["timestamp"].to_numpy(), users))
     starts = np.searchsorted(users[order], users[order])
