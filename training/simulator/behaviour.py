@@ -163,9 +163,7 @@ class _Walk:
         rest = np.round(REST_DAYS[outcomes] * DAY).astype(np.int64)
         self._rests_until[people[taken], items[taken]] = (moments + rest)[taken]
         self._last[people[taken]] = items[taken]
-        self._clock[people] = moments + pauses(
-            self._rng, self._world.catalogue.duration[items], streamed, enjoyment
-        )
+        self._clock[people] = moments + pauses(self._rng, self._world.catalogue.duration[items], streamed, enjoyment)
         self._step[people] += 1
         done = self._step[people] == self._sessions.lengths[self._cursor[people]]
         self._cursor[people[done]] += 1

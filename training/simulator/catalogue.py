@@ -24,9 +24,9 @@ SUCCESSOR_ODDS = np.array([0.55, 0.25, 0.12, 0.08])
 """How likely each successor is, before taste has its say."""
 FOREVER = np.iinfo(np.int64).max
 NEW_SHARE = 0.3
-"""Share of items that are published during the window."""
+"""Share of items that are published during the window; none in the null world."""
 GONE_SHARE = 0.1
-"""Share of items that leave."""
+"""Share of items that leave; none in the null world."""
 SALE_SHARE = 0.3
 """Share of the shop's items that are on sale once."""
 
@@ -93,9 +93,7 @@ def make_catalogue(settings: SimulatorSettings) -> Catalogue:
     sale_from, sale_until = _sales(rng, settings, streamed)
     words, makers = _words(rng, len(CATEGORIES) * SHELVES * 3), _words(rng, len(CATEGORIES) * SHELVES * 4)
     adjectives = strongest_words(vectors, 3)
-    creators = [
-        makers[shelf * 4 + pick] for shelf, pick in zip(shelves, rng.integers(0, 4, count), strict=True)
-    ]
+    creators = [makers[shelf * 4 + pick] for shelf, pick in zip(shelves, rng.integers(0, 4, count), strict=True)]
     nouns = [words[shelf * 3 + pick] for shelf, pick in zip(shelves, rng.integers(0, 3, count), strict=True)]
     prices = np.exp(rng.normal(3.2, 0.9, count)).round() + 0.99
     return Catalogue(
@@ -116,9 +114,7 @@ def make_catalogue(settings: SimulatorSettings) -> Catalogue:
             f"{first} {noun} of {creator}".title()
             for (first, *_), noun, creator in zip(adjectives, nouns, creators, strict=True)
         ],
-        tags=[
-            "|".join(row[: 2 + more]) for row, more in zip(adjectives, rng.integers(0, 2, count), strict=True)
-        ],
+        tags=["|".join(row[: 2 + more]) for row, more in zip(adjectives, rng.integers(0, 2, count), strict=True)],
     )
 
 
@@ -132,17 +128,16 @@ def _vectors(rng: np.random.Generator, shelves: IntArray) -> RealArray:
 
 def _lifetimes(rng: np.random.Generator, settings: SimulatorSettings) -> tuple[IntArray, IntArray]:
     start, count = settings.start_moment, settings.items
-    old = start - (rng.random(count) * 730 * DAY).astype(np.int64)
+    arriving, leaving = (NEW_SHARE, GONE_SHARE) if settings.world == "orderly" else (0.0, 0.0)
+    old = start - DAY - (rng.random(count) * 730 * DAY).astype(np.int64)
     new = start + (rng.random(count) * settings.days * DAY).astype(np.int64)
-    published = np.where(rng.random(count) < NEW_SHARE, new, old)
+    published = np.where(rng.random(count) < arriving, new, old)
     leaves = start + (rng.random(count) * 1.5 * settings.days * DAY).astype(np.int64)
-    until = np.where(rng.random(count) < GONE_SHARE, np.maximum(leaves, published + 7 * DAY), FOREVER)
+    until = np.where(rng.random(count) < leaving, np.maximum(leaves, published + 7 * DAY), FOREVER)
     return published, until
 
 
-def _sales(
-    rng: np.random.Generator, settings: SimulatorSettings, streamed: BoolArray
-) -> tuple[IntArray, IntArray]:
+def _sales(rng: np.random.Generator, settings: SimulatorSettings, streamed: BoolArray) -> tuple[IntArray, IntArray]:
     count = len(streamed)
     begin = settings.start_moment + (rng.random(count) * settings.days * DAY).astype(np.int64)
     days = rng.integers(3, 15, count)

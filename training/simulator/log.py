@@ -45,9 +45,7 @@ class EventLog(Records):
         return np.where(watched, seconds, np.where(self.types == PURCHASE, prices, np.nan))
 
 
-def record(
-    world: World, sessions: Sessions, steps: Steps, slates: Slates, rng: np.random.Generator
-) -> EventLog:
+def record(world: World, sessions: Sessions, steps: Steps, slates: Slates, rng: np.random.Generator) -> EventLog:
     """All events of a batch, by person and time; none at or after the end, none of an item that is gone."""
     log = EventLog.stack([_impressions(sessions, slates), *_reactions(sessions, steps, rng)])
     held = (log.items >= 0) & (log.moments < world.settings.end_moment)

@@ -3,6 +3,9 @@
 Each event's item is drawn anew from the popularity of its day (UTC), and its type from the kind of the item.
 Neither person, history, session nor hour has a say in it; types must not either, or a purchase after a view
 would tell that a shop item comes next.
+
+Items neither come nor go here, and none is favoured for being new, so that every day has the same popularity:
+whoever knew better than a count what is about to be popular would beat it rightly, and hide a leak.
 """
 
 from dataclasses import replace

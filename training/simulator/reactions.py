@@ -33,16 +33,12 @@ def react(rng: np.random.Generator, liking: RealArray, streamed: BoolArray) -> t
     """[N] outcomes and [N] enjoyment, 0 to 1, of items that are liked so much (in logits)."""
     enjoyment = 1 / (1 + np.exp(0.5 - liking - rng.normal(0.0, 0.7, len(liking))))
     resolve = rng.random(len(liking)) / enjoyment
-    bought = np.where(
-        resolve < _BUYS, Outcome.BOUGHT, np.where(resolve < _CARTS, Outcome.CARTED, Outcome.VIEWED)
-    )
+    bought = np.where(resolve < _BUYS, Outcome.BOUGHT, np.where(resolve < _CARTS, Outcome.CARTED, Outcome.VIEWED))
     played = np.where(enjoyment < _SKIPS_BELOW, Outcome.SKIPPED, Outcome.PLAYED)
     return np.where(streamed, played, bought).astype(np.int64), enjoyment
 
 
-def pauses(
-    rng: np.random.Generator, duration: RealArray, streamed: BoolArray, enjoyment: RealArray
-) -> IntArray:
+def pauses(rng: np.random.Generator, duration: RealArray, streamed: BoolArray, enjoyment: RealArray) -> IntArray:
     """[N] milliseconds until the next step: the seconds played, or a look at a thing in a shop."""
     looked = 30 + rng.lognormal(3.3, 0.7, len(duration))
     return np.round(np.where(streamed, 30 + duration * enjoyment, looked)).astype(np.int64) * SECOND

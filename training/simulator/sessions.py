@@ -16,9 +16,7 @@ STEPS = 5
 MOST_STEPS = 25
 EVENTS_PER_SESSION = 11.8
 """Measured; turns the number of events that was asked for into a number of sessions."""
-_HOURS = np.array(
-    [2, 1, 1, 1, 1, 1, 2, 3, 4, 4, 4, 4, 5, 5, 4, 4, 5, 6, 8, 10, 11, 10, 7, 4], dtype=np.float64
-)
+_HOURS = np.array([2, 1, 1, 1, 1, 1, 2, 3, 4, 4, 4, 4, 5, 5, 4, 4, 5, 6, 8, 10, 11, 10, 7, 4], dtype=np.float64)
 _STREAMING_ODDS = np.array([0.4, 0.5, 0.7])
 """Chance that a session is one of streaming, by plan."""
 

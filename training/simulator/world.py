@@ -22,7 +22,8 @@ WEEKEND_SWING = 0.3
 SEASON_SWING = 0.5
 """How far hour, weekend and season move the liking of a category, in logits."""
 NOVELTY = 3.0
-"""A new item is this many times more popular than later, in addition; it wears off within two weeks."""
+"""A new item is this many times more popular than later, in addition; it wears off within two weeks.
+Not so in the null world."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,7 @@ class World:
     def taste(self, users: IntArray, moments: IntArray) -> RealArray:
         """float64 [A, D]: the tastes of people [A] at moments [A]."""
         people = self.people
-        turned = (
-            2 * np.pi * (moments - self.settings.start_moment) / people.periods[users] + people.phases[users]
-        )
+        turned = 2 * np.pi * (moments - self.settings.start_moment) / people.periods[users] + people.phases[users]
         taste: RealArray = people.tastes[users] + people.drifts[users] * np.sin(turned)[:, None]
         return taste
 
@@ -95,7 +94,8 @@ class World:
         items = self.catalogue
         age_days = (starts - items.published_at) / DAY
         exists = (age_days >= 0) & (items.available_until >= starts + DAY)
-        freshness = 1 + NOVELTY * np.exp(-np.maximum(age_days, 0) / 7)
+        novelty = NOVELTY if self.settings.world == "orderly" else 0.0
+        freshness = 1 + novelty * np.exp(-np.maximum(age_days, 0) / 7)
         weights = np.where(exists, np.exp(items.quality) * freshness, 0.0)
         chances: RealArray = weights / weights.sum(axis=1, keepdims=True)
         return chances
