@@ -13,10 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from training.simulator.draws import PopularityDraw
-from training.simulator.log import CART, IMPRESSION, PLAY, PURCHASE, SKIP, VIEW, EventLog
+from training.simulator.log import CART, IMPRESSION, PLAY, PURCHASE, RETURN, SKIP, VIEW, EventLog
 from training.simulator.world import World
 
-_SHOP_TYPES, _SHOP_ODDS = np.array([VIEW, CART, PURCHASE]), [0.75, 0.17, 0.08]
+_SHOP_TYPES, _SHOP_ODDS = np.array([VIEW, CART, PURCHASE, RETURN]), [0.75, 0.16, 0.08, 0.01]
 _STREAMING_TYPES, _STREAMING_ODDS = np.array([PLAY, SKIP]), [0.85, 0.15]
 
 
