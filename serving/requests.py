@@ -1,0 +1,163 @@
+"""What may be asked of the service: strict models of every request body (DESIGN: the endpoint, v1).
+
+Unknown fields are refused by name, ids are strings, times are RFC 3339 with a zone and become moments
+(int ms since the epoch). A field that does not work yet is an unknown field.
+"""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from features.moments import to_moment
+
+MAX_K = 500
+MAX_RANKED = 1_000
+MAX_EVENTS = 1_000
+MAX_EXCLUDED = 10_000
+MAX_INLINE = 100
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _moment(value: Any) -> int:
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("must be a time with a zone as RFC 3339 text, such as 2026-05-01T18:30:00Z")
+    return to_moment(value.upper())
+
+
+Id = Annotated[str, Field(min_length=1, max_length=256)]
+Moment = Annotated[int, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+Scalar = str | int | float | bool | None
+K = Annotated[int, Field(ge=1, le=MAX_K)]
+
+
+class Asked(BaseModel):
+    """A part of a request: nothing is converted, nothing unknown passes, no error text holds the input."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+class Context(Asked):
+    """The circumstances of a request or event: these names, and the context columns of the bundle."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Scalar | list[str]] = Field(init=False)
+
+    time: Moment | None = None
+    """The moment for which to answer; now if left out."""
+    device: str | None = None
+    """Such as phone, tv or desktop."""
+    channel: str | None = None
+    """Such as web, app or mail."""
+    locale: str | None = None
+    """Such as pl-PL."""
+
+    def values(self) -> dict[str, Any]:
+        """What was given, without the time."""
+        return self.model_dump(exclude={"time"}, exclude_unset=True)
+
+
+class InlineEvent(Asked):
+    """An event of the asking person that counts for this answer alone and is not stored."""
+
+    event_id: Id | None = None
+    """When this event is stored already, it does not count twice."""
+    item_id: Id
+    """What it was done with."""
+    type: Id
+    """One of the event types of the bundle's data set."""
+    time: Moment | None = None
+    """When it happened; now if left out."""
+    value: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """A rating, seconds played, an amount."""
+    context: Context | None = None
+    """Circumstances of the event."""
+
+
+class Event(InlineEvent):
+    """Something that a person did."""
+
+    event_id: Id
+    """Made by the sender, unique; the same id again is a duplicate and changes nothing."""
+    user_id: Id | None = None
+    """Who, once known; give either this or anonymous_id."""
+    anonymous_id: Id | None = None
+    """Who, before a login."""
+    request_id: Id | None = None
+    """The answer that led to this event."""
+
+    @model_validator(mode="after")
+    def _of_one_person(self) -> Self:
+        if (self.user_id is None) == (self.anonymous_id is None):
+            raise ValueError("give exactly one of user_id and anonymous_id")
+        return self
+
+
+class PersonRequest(Asked):
+    """Who asks: a user, an anonymous visitor, both at a login, or nobody known."""
+
+    user_id: Id | None = None
+    """The outside id of a user."""
+    anonymous_id: Id | None = None
+    """The outside id of a visitor before a login."""
+
+
+class ListRequest(PersonRequest):
+    """A request for a personal order."""
+
+    context: Context = Context()
+    """Circumstances of this request."""
+    events: Annotated[list[InlineEvent], Field(max_length=MAX_INLINE)] = []
+    """What the person did just now, for this answer alone."""
+    explain: bool = False
+    """Whether items come with reasons, and the answer with the time of each stage."""
+
+
+class RecommendRequest(ListRequest):
+    """Which items should this person see?"""
+
+    placement: Literal["default"] = "default"
+    """Where the list will be shown."""
+    k: K = 20
+    """Number of items."""
+    exclude: Annotated[list[Id], Field(max_length=MAX_EXCLUDED)] = []
+    """Items that must not come back, such as those already on the page."""
+
+
+class RankRequest(ListRequest):
+    """In which order should this person see these items?"""
+
+    item_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_RANKED)]
+    """The items to put in order; a repeated one counts once."""
+
+
+class SimilarRequest(Asked):
+    """Which items go with these?"""
+
+    item_ids: Annotated[list[Id], Field(min_length=1, max_length=100)]
+    """The items to start from."""
+    kind: Literal["similar", "goes_with", "next"] = "similar"
+    """Alike, taken along with them, or taken after them."""
+    k: K = 20
+    """Number of items."""
+    exclude: Annotated[list[Id], Field(max_length=MAX_EXCLUDED)] = []
+    """Items that must not come back."""
+
+
+class EventsRequest(Asked):
+    """What people did. Each event is checked for itself, so that a bad one does not hold up the others."""
+
+    events: Annotated[
+        list[Any],
+        Field(min_length=1, max_length=MAX_EVENTS),
+        WithJsonSchema({"type": "array", "items": {"$ref": "#/components/schemas/Event"}, "maxItems": MAX_EVENTS}),
+    ]
+
+
+class ProfileRequest(PersonRequest):
+    """What is known of this person?"""
+
+    newest: Annotated[int, Field(ge=1, le=1_000)] = 50
+    """Number of newest events to show."""

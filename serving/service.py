@@ -1,0 +1,34 @@
+"""The BentoML service: workers, health and metrics are BentoML's, every other answer is the door's.
+
+bentoml serve serving.service:Tailorbird
+"""
+
+from typing import Any
+
+import bentoml
+
+from serving.door import Door
+from serving.openapi import ROUTES
+from serving.opening import open_desk, serving_config
+from serving.wire import Application
+
+__all__ = ["ROUTES", "Tailorbird"]
+
+CONFIG = serving_config()
+
+
+class WithDoor(bentoml.Service[Any]):  # type: ignore[misc]  # BentoML has no types
+    """A service whose application stands behind our door."""
+
+    def to_asgi(self, is_main: bool = True) -> Application:
+        return Door(super().to_asgi(is_main), open_desk, CONFIG.threads, CONFIG.max_waiting)
+
+
+@bentoml.service(
+    name="tailorbird",
+    service_class=WithDoor,
+    workers=CONFIG.workers,
+    logging={"access": {"enabled": False}},
+)
+class Tailorbird:
+    """What should this person see here, now, and why?"""

@@ -1,0 +1,84 @@
+"""Bytes in and out: a body that is read up to a limit, JSON that is really JSON, and an answer with its headers."""
+
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any, NamedTuple, TypeAlias
+
+import orjson
+from pydantic import BaseModel
+
+from features.errors import RequestError
+from serving.problems import HttpError
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+
+MAX_BODY = 1_000_000
+"""Bytes of a body that is read; more is refused."""
+MAX_DRAINED = 64 * MAX_BODY
+"""Bytes of a refused body that are taken and thrown away, so that its sender gets to read the refusal."""
+WORKER = secrets.token_hex(4)
+"""Names this process in every answer."""
+
+
+class Response(NamedTuple):
+    """A whole answer."""
+
+    status: HTTPStatus
+    body: bytes
+    media_type: bytes = b"application/json"
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body. Raises HttpError when it is over the limit, or its sender went away."""
+    body, size, more = bytearray(), 0, True
+    while more and size <= MAX_DRAINED:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise HttpError(HTTPStatus.BAD_REQUEST, "disconnected", "the body ended too early")
+        part = message.get("body", b"")
+        size += len(part)
+        if size <= MAX_BODY:
+            body += part
+        more = message.get("more_body", False)
+    if size > MAX_BODY:
+        raise HttpError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "too_large",
+            f"the body is over {MAX_BODY:,} bytes",
+            "Send fewer items or events in one request.",
+        )
+    return bytes(body)
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON of a body. Raises RequestError for anything else, NaN and invalid UTF-8 included."""
+    try:
+        body.decode("utf-8")
+        return orjson.loads(body)
+    except UnicodeDecodeError as error:
+        raise RequestError(f"the body is not UTF-8 at byte {error.start}", hint="Send JSON as UTF-8.") from None
+    except orjson.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise RequestError(f"the body is not JSON at {place}", hint="NaN and Infinity are no JSON.") from None
+
+
+def to_json(reply: BaseModel) -> bytes:
+    """The JSON of a reply; what has nothing to say is left out."""
+    return reply.model_dump_json(exclude_none=True).encode()
+
+
+async def write(send: Send, response: Response, *, head: bool = False) -> None:
+    """Send an answer; a `head` request gets the headers alone."""
+    headers = [
+        (b"content-type", response.media_type),
+        (b"content-length", b"%d" % len(response.body)),
+        (b"cache-control", b"private, no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-tailorbird-worker", WORKER.encode()),
+    ]
+    await send({"type": "http.response.start", "status": response.status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else response.body})

@@ -1,0 +1,174 @@
+"""A small shop without a model: a stand-in for the pipeline, a desk before it, and a server with real sockets.
+
+The stand-in says "the item after the one that you took last, then the others": enough to see what reaches it.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+
+from features.dataset import DatasetConfig
+from features.events import AttributeTable, EventTable
+from features.person import Person
+from features.schema import fit_schema
+from features.vocabulary import RESERVED
+from serving.answers import Answer, Query, RankedItem, Reason, Shortfall
+from serving.catalogue import Catalogue
+from serving.desk import Desk
+from serving.door import Door
+from serving.pipeline import Pipeline
+from serving.state import open_state
+from serving.state.protocol import State
+
+ITEMS = 30
+SHOP = DatasetConfig.parse(
+    {
+        "order": {"time": "time"},
+        "events": {"type": "type", "context": {"weather": {"role": "categorical", "static": True}}},
+        "types": {
+            "view": {"repeat": "always"},
+            "buy": {"weight": 3, "repeat": "never"},
+            "shown": {"sign": "exposure", "repeat": "always"},
+        },
+        "items": {"title": "title"},
+    }
+)
+
+
+class StandIn:
+    """Answers like a pipeline, from the order of item numbers; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        ids = np.array([f"i{number}" for number in range(ITEMS)], dtype=object)
+        empty = np.empty(0, dtype=np.int64)
+        events = EventTable(
+            users=np.empty(0, dtype=object),
+            items=ids,
+            types=tuple(SHOP.types),
+            user_codes=empty,
+            item_codes=empty,
+            type_codes=empty,
+            moments=empty,
+            values=np.empty(0, dtype=np.float32),
+            event_ids=np.empty(0, dtype=object),
+            contexts={"weather": np.empty(0, dtype=object)},
+        )
+        none = AttributeTable(ids=np.empty(0, dtype=object), columns={}, changes={})
+        schema = fit_schema(SHOP, events, none, AttributeTable(ids=ids, columns={}, changes={}))
+        rows = ITEMS + RESERVED
+        catalogue = Catalogue(
+            vectors=np.zeros((rows, 1), dtype=np.float32),
+            id_vectors=np.zeros((rows, 1), dtype=np.float32),
+            codes=np.zeros((rows, 0), dtype=np.int32),
+            available_from=np.zeros(rows, dtype=np.int64),
+            available_to=np.zeros(rows, dtype=np.int64),
+            titles=("", "", *(f"Title {one}" for one in schema.items.ids)),
+        )
+        self.bundle = SimpleNamespace(name="standin", schema=schema, catalogue=catalogue)
+        self.asked: list[tuple[Person, int]] = []
+
+    def recommend(self, person: Person, query: Query, moment: int) -> Answer:
+        self.asked.append((person, moment))
+        past = person.events.until(moment)
+        last = past.item_ids[-1] if len(past) else None
+        bought = {item for item, kind in zip(past.item_ids, past.types, strict=True) if kind == "buy"}
+        start = int(last[1:]) + 1 if last else 0
+        order = [f"i{(start + step) % ITEMS}" for step in range(ITEMS)]
+        left = [item for item in order if item not in bought and item not in query.exclude]
+        reasons = (Reason("transitions", last, f"Title {last}", 0.5),) if last and query.explain else ()
+        items = tuple(self._item(item, 1.0 / (1 + place), reasons) for place, item in enumerate(left[: query.k]))
+        short = Shortfall(query.k, len(items), "no more items") if len(items) < query.k else None
+        return Answer(items, short, {"rank": 0.1})
+
+    def rank(self, person: Person, item_ids: Sequence[str], moment: int, *, explain: bool = False) -> Answer:
+        self.asked.append((person, moment))
+        known = sorted(item for item in set(item_ids) if item in self.bundle.schema.items)
+        items = tuple(self._item(item, -place) for place, item in enumerate(known))
+        return Answer(items, None, {}, tuple(item for item in item_ids if item not in known))
+
+    def similar(self, item_ids: Sequence[str], k: int, kind: str, moment: int, exclude: Collection[str] = ()) -> Answer:
+        left = [one for one in self.bundle.schema.items.ids if one not in item_ids and one not in exclude]
+        return Answer(tuple(self._item(one, 1.0) for one in left[:k]))
+
+    def _item(self, item: str, score: float, reasons: tuple[Reason, ...] = ()) -> RankedItem:
+        return RankedItem(item, float(score), {"view": 0.5}, ("transitions",), f"Title {item}", reasons)
+
+
+@pytest.fixture
+def stand_in() -> StandIn:
+    return StandIn()
+
+
+@pytest.fixture
+def state() -> Iterator[State]:
+    opened = open_state("sqlite://:memory:")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def desk(stand_in: StandIn, state: State) -> Desk:
+    """A desk whose present is the year 2026-01-01T00:00:00Z."""
+    return Desk(cast("Pipeline", stand_in), state, clock=lambda: 1_767_225_600_000)
+
+
+async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
+    """What stands for BentoML's application: it starts and stops, and answers /livez."""
+    if scope["type"] == "lifespan":
+        for kind in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{kind}.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"native"})
+
+
+class Running:
+    """A server on a free port, in a thread."""
+
+    def __init__(self, door: Door) -> None:
+        self.server = uvicorn.Server(uvicorn.Config(door, log_config=None, lifespan="on", ws="none", http="httptools"))
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]})
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(10)
+        self.socket.close()
+
+
+@pytest.fixture(scope="module")
+def run_door() -> Iterator[Callable[..., str]]:
+    """Start a door before a desk opener; gives its URL."""
+    running: list[Running] = []
+
+    def start(open_desk: Callable[[], Desk], threads: int = 2, max_waiting: int = 8) -> str:
+        running.append(Running(Door(nothing_else, open_desk, threads, max_waiting)))
+        return running[-1].url
+
+    yield start
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture(scope="module")
+def client(run_door: Callable[..., str]) -> Iterator[httpx.Client]:
+    """A client of a server that is ready, one for all tests of a module."""
+    url = run_door(lambda: Desk(cast("Pipeline", StandIn()), open_state("sqlite://:memory:")))
+    with httpx.Client(base_url=url, timeout=20) as opened:
+        while opened.get("/readyz").status_code != 200:
+            time.sleep(0.01)
+        yield opened
