@@ -34,7 +34,7 @@ HEAD_MASSES = (0.6, 0.8, 0.9, 1.0)
 POPULARITY_WEIGHTS = (-0.6, -0.4, -0.2, -0.1, -0.04, 0.0, 0.1)
 RACE_EXAMPLES = 3_000
 """Users who judge every trial."""
-FINAL_EXAMPLES = 10_000
+FINAL_EXAMPLES = 20_000
 """Users who judge the finalists: what differs by less than the noise of the race is decided here."""
 FINALISTS = 4
 MAX_SEARCH_EVENTS = 3_000_000
@@ -144,8 +144,12 @@ def gains_of(model: Transitions, example: Example, popularity: FloatArray, *, fi
         mixed = mass * head + (1 - mass) * model.sum_after(rows[settings.head :], np.full(older, 1 / older))
     else:
         mixed = np.ones_like(mass) * head
+    of_target = mixed[:, None, example.target, None] + popularity[:, example.target, None]  # [H, P, 1]
+    strong = np.flatnonzero(head > 0.5 * head.max())
+    beaten = np.count_nonzero(mixed[:, None, strong] + popularity[:, strong] > of_target, axis=-1)
+    if (beaten >= CUTOFF).all():  # most targets: no need to rank them among all items
+        return np.zeros(beaten.shape)
     scores = mixed[:, None] + popularity  # [H, P, R]
-    of_target = scores[..., example.target, None]
     better = np.count_nonzero(scores > of_target, axis=-1)
     equal = np.count_nonzero(scores == of_target, axis=-1)
     rank = better + (equal + 1) / 2  # from 1; equals share their places
