@@ -26,7 +26,7 @@ from serving.desk import Desk
 from serving.endpoints import ENDPOINTS, Endpoint
 from serving.openapi import openapi
 from serving.problems import HttpError, error_reply, of_validation, status_of
-from serving.wire import Application, Message, Receive, Response, Send, parse_json, read_body, to_json, write
+from serving.wire import Application, Message, Receive, Response, Send, parse_json, read_body, stamped, to_json, write
 
 NATIVE = frozenset({"/livez", "/metrics"})
 """What BentoML answers itself."""
@@ -59,7 +59,7 @@ class Door:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
         elif scope["type"] != "http" or scope["path"] in NATIVE:
-            await self._native(scope, receive, send)
+            await self._native(scope, receive, stamped(send))
         else:
             await self._respond(scope, receive, send)
 

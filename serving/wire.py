@@ -22,6 +22,7 @@ MAX_DRAINED = 64 * MAX_BODY
 """Bytes of a refused body that are taken and thrown away, so that its sender gets to read the refusal."""
 WORKER = secrets.token_hex(4)
 """Names this process in every answer."""
+_STAMP = (b"x-tailorbird-worker", WORKER.encode())
 
 
 class Response(NamedTuple):
@@ -78,7 +79,18 @@ async def write(send: Send, response: Response, *, head: bool = False) -> None:
         (b"content-length", b"%d" % len(response.body)),
         (b"cache-control", b"private, no-store"),
         (b"x-content-type-options", b"nosniff"),
-        (b"x-tailorbird-worker", WORKER.encode()),
+        _STAMP,
     ]
     await send({"type": "http.response.start", "status": response.status.value, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else response.body})
+
+
+def stamped(send: Send) -> Send:
+    """A `send` that names this process in the headers of an answer that another application makes."""
+
+    async def send_stamped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), _STAMP]}
+        await send(message)
+
+    return send_stamped

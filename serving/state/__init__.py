@@ -17,12 +17,29 @@ def open_state(url: str = DEFAULT_URL) -> State:
     absolute one, `sqlite://:memory:` a store that lasts as long as the process.
     Raises `ConfigError` for another kind of URL and `StateError` when the store does not open.
     """
+    return SqliteState(_path(url))
+
+
+def absolute_url(url: str) -> str:
+    """The same store, named from any working directory. Raises `ConfigError` for a URL that names none."""
+    path = _path(url)
+    return url if path is None else f"sqlite:///{path.resolve()}"
+
+
+def in_memory(url: str) -> bool:
+    """Whether a store is one process's own. Raises `ConfigError` for a URL that names none."""
+    return _path(url) is None
+
+
+def _path(url: str) -> Path | None:
+    """The file that a URL names; None for the store in memory."""
     scheme, _, rest = url.partition("://")
-    place = rest if rest == MEMORY else rest.removeprefix("/")
-    if scheme != "sqlite" or not place or (rest != place) == (place == MEMORY):
+    if scheme == "sqlite" and rest == MEMORY:
+        return None
+    if scheme != "sqlite" or not rest.startswith("/") or rest[1:] in ("", MEMORY):
         raise ConfigError(
             f"{url!r} names no store",
             field="state",
             hint="Write sqlite:///relative/path.db, sqlite:////absolute/path.db or sqlite://:memory:",
         )
-    return SqliteState(None if place == MEMORY else Path(place))
+    return Path(rest[1:])

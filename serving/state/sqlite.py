@@ -85,9 +85,7 @@ class SqliteState:
     def known(self, event_ids: Collection[str]) -> set[str]:
         with self._reading() as connection:
             marks = ", ".join("?" * len(event_ids))
-            rows = connection.execute(
-                f"SELECT event_id FROM events WHERE event_id IN ({marks})", [*event_ids]
-            )
+            rows = connection.execute(f"SELECT event_id FROM events WHERE event_id IN ({marks})", [*event_ids])
             return {event_id for (event_id,) in rows}
 
     def set_attributes(self, attributes: Iterable[UserAttributes]) -> int:
@@ -103,9 +101,7 @@ class SqliteState:
                 for one in attributes
                 for name, value in one.values.items()
             )
-            return connection.executemany(
-                "INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)", rows
-            ).rowcount
+            return connection.executemany("INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)", rows).rowcount
 
     def link(self, anonymous_id: str, user_id: str) -> bool:
         with self._writing() as connection:

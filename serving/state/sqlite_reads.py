@@ -24,9 +24,7 @@ def person_of(connection: sqlite3.Connection, *, anonymous: bool, outside_id: st
 
 def is_user(connection: sqlite3.Connection, person: int) -> bool:
     """Whether a person has a user id, so is no mere visitor."""
-    row = connection.execute(
-        "SELECT 1 FROM ids WHERE person = ? AND anonymous = 0 LIMIT 1", (person,)
-    ).fetchone()
+    row = connection.execute("SELECT 1 FROM ids WHERE person = ? AND anonymous = 0 LIMIT 1", (person,)).fetchone()
     return row is not None
 
 
@@ -95,9 +93,7 @@ def read_export(connection: sqlite3.Connection, persons: Sequence[int]) -> dict[
     }
 
 
-def _events(
-    connection: sqlite3.Connection, persons: Sequence[int], newest: int, without: Collection[str]
-) -> Events:
+def _events(connection: sqlite3.Connection, persons: Sequence[int], newest: int, without: Collection[str]) -> Events:
     among = f"AND type NOT IN ({_marks(without)}) {_NEWEST_FIRST}"
     rows = _of_persons(connection, _EVENTS, persons, among, (*without, newest))[::-1]
     if not rows:
@@ -122,9 +118,7 @@ def _taken(connection: sqlite3.Connection, persons: Sequence[int]) -> Taken:
 
 
 def _taken_rows(connection: sqlite3.Connection, persons: Sequence[int]) -> list[Any]:
-    return _of_persons(
-        connection, "SELECT item_id, type, max(moment) FROM taken", persons, "GROUP BY item_id, type"
-    )
+    return _of_persons(connection, "SELECT item_id, type, max(moment) FROM taken", persons, "GROUP BY item_id, type")
 
 
 def _of_persons(

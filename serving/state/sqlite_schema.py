@@ -60,9 +60,7 @@ def connect(path: Path | None, patience: float) -> sqlite3.Connection:
 
     An acknowledged commit survives a power loss (`synchronous=FULL`), and deleted content is overwritten.
     """
-    connection = sqlite3.connect(
-        path or ":memory:", timeout=patience, isolation_level=None, check_same_thread=False
-    )
+    connection = sqlite3.connect(path or ":memory:", timeout=patience, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA secure_delete=ON")

@@ -237,7 +237,9 @@ def test_other_routes_and_methods(client: httpx.Client) -> None:
     assert error_of(client.post("/v1/nothing", json={}), 404)["code"] == "not_found"
     assert error_of(client.get("/v1/recommend"), 405)["hint"] == "Use POST."
     assert error_of(client.post("/", json={}), 405)["hint"] == "Use GET."
-    assert client.get("/livez").text == "native"
+    live = client.get("/livez")
+    assert live.text == "native"
+    assert live.headers["x-tailorbird-worker"] == client.get("/readyz").headers["x-tailorbird-worker"]
     assert client.get("/readyz").json() == {"ready": True, "bundle": "standin"}
     assert client.get("/").headers["content-type"].startswith("text/html")
     head = client.head("/")

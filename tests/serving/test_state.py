@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from features.errors import ConfigError, RequestError, StateError
 from features.events import AttributeTable, Changes, EventTable, Tables
 from features.person import Person
-from serving.state import open_state
+from serving.state import absolute_url, in_memory, open_state
 from serving.state.protocol import State, StoredEvent, UserAttributes
 from serving.state.tables import load_tables_into_state, plain
 
@@ -45,9 +45,7 @@ def taken(person: Person) -> dict[tuple[str, str], int]:
     assert person.taken is not None
     return {
         (item, kind): int(moment)
-        for item, kind, moment in zip(
-            person.taken.item_ids, person.taken.types, person.taken.moments, strict=True
-        )
+        for item, kind, moment in zip(person.taken.item_ids, person.taken.types, person.taken.moments, strict=True)
     }
 
 
@@ -203,9 +201,7 @@ def test_a_visitor_of_one_user_cannot_become_another(state: State) -> None:
 def test_export_holds_everything(state: State) -> None:
     state.append([event(1, value=2.0, context={"device": "tv"}, request_id="r"), visit(2)])
     state.link("cookie", "ann")
-    state.set_attributes(
-        [UserAttributes("ann", {"gender": "F"}), UserAttributes("ann", {"plan": "pro"}, moment=5)]
-    )
+    state.set_attributes([UserAttributes("ann", {"gender": "F"}), UserAttributes("ann", {"plan": "pro"}, moment=5)])
     blank = {"value": None, "context": None, "request_id": None}
     first = {"value": 2.0, "context": {"device": "tv"}, "request_id": "r"}
     assert state.export("ann") == {
@@ -358,3 +354,13 @@ def test_values_become_plain_data(value: Any, expected: Any) -> None:
 def test_a_url_that_names_no_store_is_told(url: str) -> None:
     with pytest.raises(ConfigError, match="names no store"):
         open_state(url)
+
+
+def test_a_url_can_be_made_independent_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute_url("sqlite:///var/state.db") == f"sqlite:///{tmp_path}/var/state.db"
+    assert absolute_url(f"sqlite:///{tmp_path}/state.db") == f"sqlite:///{tmp_path}/state.db"
+    assert absolute_url("sqlite://:memory:") == "sqlite://:memory:"
+    assert [in_memory(url) for url in ("sqlite://:memory:", "sqlite:///x.db")] == [True, False]

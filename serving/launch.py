@@ -1,0 +1,69 @@
+"""Start the service from the command line: check what can be checked, then hand over to `bentoml serve`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from features.errors import ConfigError
+from serving.bundle import verify_bundle
+from serving.opening import bundle_path, serving_config
+from serving.state import DEFAULT_URL, absolute_url, in_memory
+
+ROOT = Path(__file__).parents[1]
+"""The folder of the packages: BentoML imports from its working directory, which must be ours."""
+GRACE_SECONDS = 10
+
+
+def serve(
+    *,
+    bundle: Path | str | None = None,
+    registry: Path | str | None = None,
+    state: str = DEFAULT_URL,
+    config: Path | str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 3000,
+    workers: int | None = None,
+) -> int:
+    """Serve until the process is told to stop; the exit status.
+
+    Relative paths start at the working directory. Raises BundleError or ConfigError before anything is started.
+    """
+    server = launch(bundle=bundle, registry=registry, state=state, config=config, host=host, port=port, workers=workers)
+    while True:
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            continue  # the server got the same signal and is on its way out
+
+
+def launch(
+    *,
+    bundle: Path | str | None = None,
+    registry: Path | str | None = None,
+    state: str = DEFAULT_URL,
+    config: Path | str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 3000,
+    workers: int | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Start the service in a process of its own; it is ready once GET /readyz answers 200."""
+    given = {
+        "TAILORBIRD_BUNDLE": bundle and str(Path(bundle).resolve()),
+        "TAILORBIRD_REGISTRY": registry and str(Path(registry).resolve()),
+        "TAILORBIRD_CONFIG": config and str(Path(config).resolve()),
+        "TAILORBIRD_STATE": absolute_url(state),
+        "TAILORBIRD_WORKERS": workers and str(workers),
+    }
+    ours = {name: value for name, value in given.items() if value}
+    verify_bundle(bundle_path(ours))
+    if in_memory(state) and serving_config(ours).workers > 1:
+        raise ConfigError(
+            "several workers cannot share a state in memory",
+            field="state",
+            hint="Name a file, such as sqlite:///var/state.db.",
+        )
+    others = {name: value for name, value in os.environ.items() if name not in given}
+    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:Tailorbird"]
+    where = ["--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(GRACE_SECONDS)]
+    return subprocess.Popen([*command, *where], cwd=ROOT, env={"BENTOML_DO_NOT_TRACK": "True", **others, **ours})
