@@ -68,7 +68,7 @@ def sequence_inputs(schema: Schema, person: Person, history: History, moment: in
         value_codes=history.value_codes,
         gap_codes=_gaps(schema, queries, history.moments),
         profile_codes=schema.encode_profile(person),
-        context_codes=_contexts(schema, person, history, queries),
+        context_codes=query_contexts(schema, person, history, queries),
     )
 
 
@@ -79,7 +79,7 @@ def _gaps(schema: Schema, queries: IntArray, keys: IntArray) -> IntArray:
     return codes
 
 
-def _contexts(schema: Schema, person: Person, history: History, queries: IntArray) -> IntArray:
+def query_contexts(schema: Schema, person: Person, history: History, queries: IntArray) -> IntArray:
     """int64 [T + 1, C]: hour and weekday (when timed), context columns, attributes as of each query."""
     parts: list[IntArray] = []
     if schema.timed:

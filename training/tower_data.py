@@ -1,0 +1,122 @@
+"""What the towers are fitted on: everybody's past, and people on whom to validate.
+
+A validation person is a window too, whose last event is the one to be predicted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from features.arrays import IntArray
+from features.dataset import AfterDays
+from features.events import Tables
+from features.histories import History, encode_history, query_contexts
+from features.moments import DAY
+from features.people import People
+from features.person import Person
+from features.schema import FieldSize, Schema
+from features.vocabulary import UNKNOWN
+from models.config import TowerConfig
+from models.user_tower import UserTowerInputs
+from training.windows import Windows, WindowWriter
+
+EVER = np.iinfo(np.int64).max
+
+
+class ValidationPerson(NamedTuple):
+    """Somebody just before an event: what is known of them, the moment of the request, what they then took."""
+
+    person: Person
+    moment: int
+    item_row: int
+
+
+@dataclass(frozen=True)
+class TowerData:
+    """Everything that `fit_towers` reads. R item rows, A attribute codes."""
+
+    inputs: UserTowerInputs
+    item_fields: tuple[FieldSize, ...]
+    item_codes: IntArray
+    """int64 [R, A]"""
+    occurrences: IntArray
+    """int64 [R]: how often each item is a target."""
+    windows: Windows
+    validation: Windows
+    """One window per person."""
+    hidden: tuple[IntArray, ...]
+    """Per validation person the item rows that may not be recommended again."""
+
+
+def tower_data(
+    schema: Schema,
+    tables: Tables,
+    item_codes: IntArray,
+    config: TowerConfig,
+    validation: Sequence[ValidationPerson] = (),
+) -> TowerData:
+    """Cut the histories of all events in `tables` into windows; targets are events of a positive type."""
+    windows = _fitting_windows(schema, tables, config.max_events)
+    targets = windows.item_rows[windows.weights > 0]
+    return TowerData(
+        inputs=UserTowerInputs.of(schema),
+        item_fields=schema.item_sizes,
+        item_codes=item_codes,
+        occurrences=np.bincount(targets, minlength=len(schema.items)).astype(np.int64),
+        windows=windows,
+        validation=_validation_windows(schema, validation, config.max_events),
+        hidden=tuple(_hidden_rows(schema, one) for one in validation),
+    )
+
+
+def _fitting_windows(schema: Schema, tables: Tables, max_events: int) -> Windows:
+    people, writer = People(schema.dataset, tables), WindowWriter(schema, max_events)
+    kinds = schema.dataset.types.values()
+    weights = np.array([0, 0, *(one.weight if one.sign == "positive" else 0 for one in kinds)], np.float32)
+    for user in people.user_ids:
+        person = people.whole(user)
+        history = encode_history(schema, person, EVER, max(1, len(person.events)))
+        if len(history.item_rows):
+            queries = np.append(history.moments - 1, history.moments[-1])
+            contexts = query_contexts(schema, person, history, queries)[:-1]
+            writer.add(person, history, contexts, weights[history.type_codes])
+    return writer.done()
+
+
+def _validation_windows(schema: Schema, people: Sequence[ValidationPerson], max_events: int) -> Windows:
+    writer = WindowWriter(schema, max_events)
+    for one in people:
+        past = encode_history(schema, one.person, one.moment, max_events)
+        taken = (one.item_row, UNKNOWN, 0, one.moment + 1, len(one.person.events))
+        history = History(*(np.append(column, last) for column, last in zip(past, taken, strict=True)))
+        contexts = query_contexts(schema, one.person, past, history.moments - 1)
+        weights = np.zeros(len(history.item_rows), np.float32)
+        weights[-1] = 1
+        writer.add(one.person, history, contexts, weights)
+    return writer.done()
+
+
+def _hidden_rows(schema: Schema, one: ValidationPerson) -> IntArray:
+    """int64 [n]: rows of what may not come again at the moment."""
+    items, types, moments = one.person.taken_until(one.moment)
+    waits = {name: _wait(schema, name) for name in schema.types}
+    hidden = [
+        item
+        for item, name, moment in zip(items, types, moments, strict=True)
+        if one.moment - int(moment) < waits.get(name, 0)
+    ]
+    rows = schema.items.rows(hidden)
+    return rows[rows > UNKNOWN]
+
+
+def _wait(schema: Schema, name: str) -> float:
+    """How long an item stays away after an event of a type, in the unit of moments."""
+    match schema.dataset.types[name].repeat:
+        case "always":
+            return 0
+        case "never":
+            return float("inf")
+        case AfterDays(after_days=days):
+            return days * DAY

@@ -1,0 +1,243 @@
+"""Fitting the two towers: one softmax over items for every event of every history.
+
+Needs neither FAISS nor BentoML, so that it runs on a bare machine. What is kept is a running average of the weights
+that the optimiser walks through; it stands in for a falling learning rate, so that fitting may end after any
+epoch. Every epoch draws from a seed of its own: a fit that was killed and taken up again ends in the same weights.
+R item rows, B windows, S positions, N targets of a batch, D embedding_dim.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as lightning
+import torch
+from pydantic import Field
+from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import CSVLogger
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from features.arrays import FloatArray
+from features.strict import StrictConfig
+from features.vocabulary import RESERVED
+from models.config import TowerConfig
+from models.item_tower import ItemTower
+from models.losses import full_softmax_loss, sampled_softmax_loss
+from models.two_towers import TwoTowers
+from models.user_tower import UserTower
+from training.negatives import Negatives
+from training.tower_batches import BatchPlan, WindowBatches
+from training.tower_data import TowerData
+from training.tower_stopping import KeepBest
+
+CHECKPOINT = "last"
+TOP = 10
+
+
+class TowerFitConfig(StrictConfig):
+    """How the two towers are fitted."""
+
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Step size of AdamW, reached after the warm-up."""
+    warmup_steps: int = Field(default=100, ge=0)
+    """Steps over which the learning rate grows from zero."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay."""
+    clip_norm: float = Field(default=1.0, gt=0)
+    """Gradients longer than this are shortened."""
+    batch_windows: int = Field(default=128, ge=1)
+    """Most histories in one step."""
+    batch_positions: int = Field(default=12_800, ge=1)
+    """Most positions in one step, padding included; bounds memory."""
+    average_epochs: float = Field(default=1.0, gt=0)
+    """Time constant of the running average of weights, in epochs."""
+    max_epochs: int = Field(default=60, ge=1)
+    """Fitting ends here at the latest."""
+    patience: int = Field(default=5, ge=1)
+    """Epochs without a better NDCG@10 on the validation people, after which fitting ends."""
+    max_minutes: float = Field(default=60.0, gt=0)
+    """Fitting ends after the epoch that exceeds this, unless the number of epochs is given."""
+    max_full_softmax: int = Field(default=16_000, ge=0)
+    """Largest catalogue over which the softmax runs in full; above it, negatives are sampled."""
+    negatives: int = Field(default=4_096, ge=1)
+    """Sampled negatives, shared by a step: half drawn evenly, half by popularity."""
+
+
+@dataclass(frozen=True)
+class FittedTowers:
+    """What `fit_towers` leaves; modules in eval mode on the CPU."""
+
+    item_tower: ItemTower
+    user_tower: UserTower
+    id_embeddings: FloatArray
+    """float32 [R, D]; zero for items without a trained id."""
+    epochs: int
+    """Epochs after which the weights were taken."""
+    history: list[dict[str, float]]
+    """One record per epoch: loss in nats per target, NDCG@10 and Recall@10 of the validation people."""
+
+
+class TowerFitting(lightning.LightningModule):
+    """The training loop's view of the two towers."""
+
+    def __init__(self, data: TowerData, towers: TowerConfig, fit: TowerFitConfig, seed: int, steps: int) -> None:
+        super().__init__()
+        self._towers, self._fit, self._seed = towers, fit, seed
+        self._hidden = data.hidden
+        codes = torch.from_numpy(data.item_codes)
+        trained = torch.from_numpy(data.occurrences > 0)
+        self.model = TwoTowers(data.inputs, data.item_fields, codes, trained, towers)
+        decay = math.exp(-1 / (fit.average_epochs * max(steps, 1)))
+        self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        sampled = len(codes) > fit.max_full_softmax
+        self.negatives = Negatives(data.occurrences, fit.negatives) if sampled else None
+
+    def on_train_epoch_start(self) -> None:
+        """Draw this epoch's dropout and negatives from a seed of its own."""
+        torch.manual_seed(self._seed * 100_003 + self.current_epoch)
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        """Nats per target."""
+        loss = self._sampled(batch) if self.negatives else self._full(batch)
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["lengths"]), prog_bar=True)
+        return loss
+
+    def _full(self, batch: dict[str, Tensor]) -> Tensor:
+        vectors = self.model.item_vectors()
+        states = user_states(self.model.user_tower, vectors[batch["item_rows"]], batch)
+        chosen = batch["weights"] > 0  # [B, S]
+        queries = states[chosen] / self._towers.temperature  # [N, D]
+        targets = batch["targets"][chosen] - RESERVED
+        return full_softmax_loss(queries, targets, vectors[RESERVED:], batch["weights"][chosen])
+
+    def _sampled(self, batch: dict[str, Tensor]) -> Tensor:
+        assert self.negatives is not None
+        chosen = batch["weights"] > 0
+        targets = batch["targets"][chosen]  # [N]
+        drawn, log_expected = self.negatives.draw()  # [S]
+        rows, places = torch.unique(
+            torch.cat([batch["item_rows"].flatten(), targets, drawn]), return_inverse=True
+        )
+        vectors = self.model.item_vectors(rows)
+        read, of_targets, of_drawn = places.split([batch["item_rows"].numel(), len(targets), len(drawn)])
+        states = user_states(self.model.user_tower, vectors[read.view_as(batch["item_rows"])], batch)
+        return sampled_softmax_loss(
+            states[chosen] / self._towers.temperature,
+            vectors[of_targets],
+            targets,
+            vectors[of_drawn],
+            drawn,
+            log_expected,
+            batch["weights"][chosen],
+        )
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Move the average."""
+        self.averaged.update_parameters(self.model)
+
+    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+        """NDCG@10 and Recall@10 of the averaged weights over the full catalogue, without what is hidden."""
+        ranks = self._ranks(batch)
+        hits = (ranks < TOP).float()
+        gains = hits / torch.log2(ranks + 2.0)
+        self.log("ndcg", gains.mean(), batch_size=len(ranks), prog_bar=True)
+        self.log("recall", hits.mean(), batch_size=len(ranks))
+
+    def _ranks(self, batch: dict[str, Tensor]) -> Tensor:
+        """Place of each person's target, from 0; float32 [B]."""
+        model: TwoTowers = self.averaged.module
+        vectors = model.item_vectors()
+        states = user_states(model.user_tower, vectors[batch["item_rows"]], batch)
+        person = torch.arange(len(states))
+        last = batch["lengths"] - 1
+        scores = states[person, last] @ vectors.T  # [B, R]
+        scores[:, :RESERVED] = -math.inf
+        for row, number in enumerate(batch["numbers"].tolist()):
+            scores[row, torch.from_numpy(self._hidden[number])] = -math.inf
+        target = scores[person, batch["targets"][person, last]][:, None]
+        ranks = (scores > target).sum(1).float()
+        return torch.where(target[:, 0] == -math.inf, math.inf, ranks)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a linear warm-up."""
+        optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=self._fit.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=self._fit.weight_decay,
+        )
+        warmup = self._fit.warmup_steps
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def user_states(tower: UserTower, item_vectors: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """States float32 [B, S, D] of a batch whose items have the vectors float32 [B, S - 1, D]."""
+    given = {name: batch[name] for name in tower.inputs.names if name != "item_vectors"}
+    states: Tensor = tower(item_vectors=item_vectors, **given)
+    return states
+
+
+def _validation(data: TowerData, fit: TowerFitConfig) -> DataLoader[dict[str, Tensor]]:
+    numbers = np.arange(len(data.validation))
+    batches = [numbers[start : start + fit.batch_windows] for start in range(0, len(numbers), fit.batch_windows)]
+    return DataLoader(WindowBatches(data.validation), sampler=batches, batch_size=None)
+
+
+def _checkpoints(run_dir: Path) -> ModelCheckpoint:
+    """The newest epoch only, under one name."""
+    return ModelCheckpoint(
+        dirpath=run_dir,
+        filename=CHECKPOINT,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+
+
+def fit_towers(
+    data: TowerData,
+    towers: TowerConfig,
+    fit: TowerFitConfig,
+    run_dir: Path,
+    *,
+    epochs: int | None = None,
+    seed: int = 0,
+) -> FittedTowers:
+    """Fit until the validation people gain no more, or for a given number of `epochs`.
+
+    Takes up the last checkpoint of `run_dir`, where metrics.csv is written too. Raises DataError when there is
+    nothing to learn from, or nobody to validate on and no number of epochs.
+    """
+    torch.manual_seed(seed)
+    plan = BatchPlan(data.windows.lengths, fit.batch_windows, fit.batch_positions, seed)
+    module = TowerFitting(data, towers, fit, seed, steps=len(list(plan)))
+    keep = KeepBest(fit.patience, None) if epochs else KeepBest(fit.patience, fit.max_minutes)
+    trainer = lightning.Trainer(
+        max_epochs=epochs or fit.max_epochs,
+        accelerator="cpu",
+        callbacks=[keep, _checkpoints(run_dir), TQDMProgressBar(refresh_rate=10)],
+        logger=CSVLogger(run_dir, name="", version=""),
+        gradient_clip_val=fit.clip_norm,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1_000_000,
+        use_distributed_sampler=False,
+    )
+    checkpoint = run_dir / f"{CHECKPOINT}.ckpt"
+    trainer.fit(
+        module,
+        DataLoader(WindowBatches(data.windows), sampler=plan, batch_size=None),
+        _validation(data, fit) if epochs is None else None,
+        ckpt_path=str(checkpoint) if checkpoint.exists() else None,
+        weights_only=True,
+    )
+    best = module.model
+    best.load_state_dict(keep.weights)
+    best.eval()
+    with torch.no_grad():
+        ids = best.id_vectors().numpy()
+    return FittedTowers(best.item_tower, best.user_tower, ids, keep.best_epoch + 1, keep.history)
