@@ -15,16 +15,14 @@ from features.columns import as_codes, as_moments, as_values, id_text, ids_as_co
 from features.dataset import AttributeColumn, ItemsConfig, UsersConfig
 from features.errors import ConfigError, DataError
 from features.events import AttributeTable, Changes, Strings
-from features.reading import Frame, require_columns
+from features.reading import Frame, collect, require_columns
 
 Entities = UsersConfig | ItemsConfig
 _ALWAYS = int(np.iinfo(np.int64).min)
 _FOREVER = int(np.iinfo(np.int64).max)
 
 
-def load_attributes(
-    config: Entities, name: str, frame: Frame | None, elsewhere: Mapping[str, Frame]
-) -> AttributeTable:
+def load_attributes(config: Entities, name: str, frame: Frame | None, elsewhere: Mapping[str, Frame]) -> AttributeTable:
     """The table called `name` ("users" or "items"); `elsewhere` holds the tables of attributes with a `path`.
 
     Without any table it is empty. Raises `ConfigError` for attributes that no table holds, and `DataError`.
@@ -36,7 +34,9 @@ def load_attributes(
             field=f"dataset.{name}.path",
             hint="Name the file, or leave the columns out.",
         )
-    sources = {key: _collect_change(config, name, key, source) for key, source in elsewhere.items()}
+    sources = {
+        key: _select(config, name, source, change_columns(config, name, key)) for key, source in elsewhere.items()
+    }
     table = None if frame is None else _collect(config, name, frame)
     ids = _all_ids(config, name, table, sources)
     changes = {key: _changes(config, name, key, ids, source) for key, source in sources.items()}
@@ -45,29 +45,27 @@ def load_attributes(
     return _split(config, name, here, ids, table, changes)
 
 
-def attribute_columns(config: Entities) -> list[tuple[str, str | None]]:
-    """Every column of the main table that the section names, as (config key, column or None)."""
-    named: list[tuple[str, str | None]] = [("id", config.id)]
+def attribute_columns(config: Entities, name: str) -> list[tuple[str, str | None]]:
+    """Every column of the main table that the config may name, as (config key, column or None)."""
+    named: list[tuple[str, str | None]] = [(f"{name}.id", config.id)]
     for key, column in config.columns.items():
         if column.path is None:
-            named += [(f"columns.{key}", key), (f"columns.{key}.time", column.time)]
+            named += [(f"{name}.columns.{key}", key), (f"{name}.columns.{key}.time", column.time)]
     if isinstance(config, ItemsConfig):
-        available = config.available
-        named += [
-            ("title", config.title),
-            ("available.from", available.from_),
-            ("available.to", available.to),
-        ]
+        bounds = config.available
+        named += [(f"{name}.title", config.title)]
+        named += [(f"{name}.available.from", bounds.from_), (f"{name}.available.to", bounds.to)]
     return named
 
 
+def change_columns(config: Entities, name: str, key: str) -> list[tuple[str, str | None]]:
+    """The columns of the table of one changing attribute, as (config key, column or None)."""
+    where = f"{name}.columns.{key}"
+    return [(f"{name}.id", config.id), (where, key), (f"{where}.time", config.columns[key].time)]
+
+
 def _collect(config: Entities, name: str, frame: Frame) -> pa.Table:
-    named = attribute_columns(config)
-    require_columns(frame, named, name)
-    plain = sorted({column for key, column in named if column is not None and key != "id"})
-    chosen = [nw.col(column).alias(f"column.{column}") for column in plain]
-    identity = id_text(frame, config.id, f"dataset.{name}.id").alias("id")
-    table: pa.Table = frame.select(identity, *chosen).collect(backend="pyarrow").to_native()
+    table = _select(config, name, frame, attribute_columns(config, name))
     if table.num_rows == 0:
         raise DataError(
             f"the table of {name} is empty",
@@ -77,24 +75,20 @@ def _collect(config: Entities, name: str, frame: Frame) -> pa.Table:
     return table
 
 
-def _collect_change(config: Entities, name: str, key: str, frame: Frame) -> pa.Table:
-    """The table of one changing attribute: id, value, time."""
-    column = config.columns[key]
-    named = [("id", config.id), (f"columns.{key}", key), (f"columns.{key}.time", column.time)]
+def _select(config: Entities, name: str, frame: Frame, named: list[tuple[str, str | None]]) -> pa.Table:
+    """The columns as `id` and `column.<its name>`."""
     require_columns(frame, named, name)
+    columns = sorted({column for _, column in named[1:] if column is not None})
+    chosen = [nw.col(column).alias(f"column.{column}") for column in columns]
     identity = id_text(frame, config.id, f"dataset.{name}.id").alias("id")
-    values = [nw.col(key).alias(f"column.{key}"), nw.col(str(column.time)).alias(f"column.{column.time}")]
-    table: pa.Table = frame.select(identity, *values).collect(backend="pyarrow").to_native()
-    return table
+    return collect(frame.select(identity, *chosen), f"dataset.{name}.path")
 
 
 def _all_ids(config: Entities, name: str, table: pa.Table | None, sources: Mapping[str, pa.Table]) -> Strings:
     """Sorted ids of every table."""
     tables = [one for one in (table, *sources.values()) if one is not None]
-    if not tables:
-        return np.empty(0, dtype=object)
-    chunks = [chunk for one in tables for chunk in one["id"].cast(pa.large_string()).chunks]
-    return ids_as_codes(pa.chunked_array(chunks, pa.large_string()), config.id, f"dataset.{name}.id")[0]
+    found = {one for each in tables for one in ids_as_codes(each["id"], config.id, f"dataset.{name}.id")[0]}
+    return np.array(sorted(found), dtype=object)
 
 
 def _codes(ids: Strings, table: pa.Table) -> IntArray:
@@ -149,9 +143,7 @@ def _split(
 def _newest_rows(config: Entities, name: str, ids: Strings, table: pa.Table, times: list[str]) -> IntArray:
     """int64 [M]: the newest row of each id, -1 for ids of other tables only."""
     entities = _codes(ids, table)
-    moments = [
-        as_moments(table[f"column.{time}"], time, f"dataset.{name}.columns") for time in dict.fromkeys(times)
-    ]
+    moments = [as_moments(table[f"column.{time}"], time, f"dataset.{name}.columns") for time in dict.fromkeys(times)]
     if not moments:
         _refuse_repeats(config, name, ids, entities)
     order = np.lexsort((*reversed(moments), entities))
@@ -178,12 +170,8 @@ def _spread(values: Strings, rows: IntArray) -> Strings:
     return taken
 
 
-def _availability(
-    table: pa.Table, rows: IntArray, column: str | None, key: str, unbounded: int
-) -> IntArray | None:
+def _availability(table: pa.Table, rows: IntArray, column: str | None, key: str, unbounded: int) -> IntArray | None:
     if column is None:
         return None
-    moments = as_moments(
-        table[f"column.{column}"], column, f"dataset.items.available.{key}", missing=unbounded
-    )
+    moments = as_moments(table[f"column.{column}"], column, f"dataset.items.available.{key}", missing=unbounded)
     return np.where(rows < 0, unbounded, moments[rows])

@@ -92,9 +92,7 @@ class CheckReport:
         for one in self.findings:
             if one.examples:
                 lines += ["", f"## {one.rule}: {one.table}{f'.{one.column}' if one.column else ''}", ""]
-                lines += [
-                    f"- {_cell(example.place())}: `{_cell(example.shown())}`" for example in one.examples
-                ]
+                lines += [f"- {_cell(example.place())}: `{_cell(example.shown())}`" for example in one.examples]
         return "\n".join(lines) + "\n"
 
     def to_table(self, show_ids: bool = False) -> str:
@@ -102,9 +100,7 @@ class CheckReport:
         blocks = [self.summary()]
         for one in self.findings:
             where = f"{one.table}.{one.column}" if one.column else one.table
-            blocks.append(
-                f"{one.severity.upper():<8}{one.rule:<22}{where:<28}{one.count:>10,}  {one.message}"
-            )
+            blocks.append(f"{one.severity.upper():<8}{one.rule:<22}{where:<28}{one.count:>10,}  {one.message}")
             blocks += [f"{'':<8}{example.place()}: {example.shown(show_ids)}" for example in one.examples]
         return "\n".join(blocks)
 
@@ -137,8 +133,7 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
         "count": finding.count,
         "message": finding.message,
         "examples": [
-            {"file": one.file, "row": one.row, "column": one.column, "value": one.shown()}
-            for one in finding.examples
+            {"file": one.file, "row": one.row, "column": one.column, "value": one.shown()} for one in finding.examples
         ],
     }
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 import narwhals as nw
 
 from features.columns import looks_like_float
-from features.inspection import Inspection, Remark, Suspects, collect, number_of
-from features.reading import FILE, ROW, Frame
+from features.inspection import Inspection, Remark, Suspects, number_of
+from features.reading import FILE, ROW, Frame, collect
 
 _COUNT = "__count"
 ROBOT_EVENTS = 1_000
@@ -25,9 +25,7 @@ def missing_columns(tables: Inspection) -> Iterator[Remark]:
         existing = ", ".join(name for name in tables.schema(table) if name not in (FILE, ROW))
         for key, column in tables.named(table):
             if not tables.has(table, column):
-                yield Remark(
-                    table, column, None, f"`{key}` names a column that does not exist; there are {existing}"
-                )
+                yield Remark(table, column, None, f"`{key}` names a column that does not exist; there are {existing}")
 
 
 def empty_tables(tables: Inspection) -> Iterator[Remark]:
@@ -45,9 +43,7 @@ def float_ids(tables: Inspection) -> Iterator[Suspects]:
         if dtype.is_float():
             yield Suspects(table, column, frame.filter(~nw.col(column).is_null()), message)
         elif dtype == nw.String:
-            first = collect(frame.filter(~nw.col(column).is_null()).select(column).head(1))[
-                column
-            ].to_pylist()
+            first = collect(frame.filter(~nw.col(column).is_null()).select(column).head(1))[column].to_pylist()
             if first and looks_like_float(first[0]):
                 distinct = collect(frame.select(column).unique())[column].drop_null().to_pylist()
                 if all(looks_like_float(one) for one in distinct):
@@ -88,19 +84,16 @@ def repeated_events(tables: Inspection) -> Iterator[Suspects]:
     keys = [name for _, name in tables.named("events") if name in schema and not schema[name].is_nested()]
     if dataset.events.item in keys:
         rows = _repeats(tables.tables["events"], list(dict.fromkeys(keys)))
-        yield Suspects(
-            "events", dataset.events.item, rows, "the same event again; each repeat is kept as an event"
-        )
+        yield Suspects("events", dataset.events.item, rows, "the same event again; each repeat is kept as an event")
 
 
 def _repeats(frame: Frame, keys: Sequence[str]) -> Frame:
     """Every row whose keys an earlier row has; missing keys are no repeat."""
-    present = frame.filter(
-        ~nw.any_horizontal(*(nw.col(key).is_null() for key in keys[:1]), ignore_nulls=True)
-    )
+    present = frame.filter(~nw.any_horizontal(*(nw.col(key).is_null() for key in keys[:1]), ignore_nulls=True))
     repeated = present.group_by(*keys).agg(nw.len().alias(_COUNT)).filter(nw.col(_COUNT) > 1)
     rows = present.select(*keys, FILE, ROW).join(repeated, on=list(keys), how="inner")
     ordinal = nw.col(_COUNT).cum_count().over(*keys, order_by=(FILE, ROW))
+    rows = rows.sort(*keys, FILE, ROW)  # narwhals 2.29 scatters ordered windows wrongly over unsorted pandas rows
     return rows.with_columns(ordinal.alias(_COUNT)).filter(nw.col(_COUNT) > 1)
 
 
@@ -111,15 +104,9 @@ def unknown_entities(tables: Inspection) -> Iterator[Suspects]:
         identity = tables.entities(table).id
         if tables.has(table, identity) and tables.has("events", column):
             known = tables.tables[table].select(nw.col(identity).cast(nw.String).alias(_COUNT)).unique()
-            texts = tables.tables["events"].select(
-                column, FILE, ROW, nw.col(column).cast(nw.String).alias("__id")
-            )
-            rows = texts.filter(~nw.col(column).is_null()).join(
-                known, left_on="__id", right_on=_COUNT, how="anti"
-            )
-            yield Suspects(
-                "events", column, rows, f"the table of {table} has no such id; nothing is known of it"
-            )
+            texts = tables.tables["events"].select(column, FILE, ROW, nw.col(column).cast(nw.String).alias("__id"))
+            rows = texts.filter(~nw.col(column).is_null()).join(known, left_on="__id", right_on=_COUNT, how="anti")
+            yield Suspects("events", column, rows, f"the table of {table} has no such id; nothing is known of it")
 
 
 def undeclared_types(tables: Inspection) -> Iterator[Suspects]:
@@ -128,18 +115,14 @@ def undeclared_types(tables: Inspection) -> Iterator[Suspects]:
     if column is not None and tables.has("events", column):
         text = nw.col(column).cast(nw.String)
         rows = tables.tables["events"].filter(~text.is_null(), ~text.is_in(list(tables.dataset.types)))
-        yield Suspects(
-            "events", column, rows, "declare the type under `dataset.types`, or leave these rows out"
-        )
+        yield Suspects("events", column, rows, "declare the type under `dataset.types`, or leave these rows out")
 
 
 def unseen_types(tables: Inspection) -> Iterator[Remark]:
     """Declared event types that never occur."""
     for name in tables.dataset.types:
         if name not in (found := _types(tables)) and found:
-            yield Remark(
-                "events", tables.dataset.events.type, name, "the type is declared, but no event has it"
-            )
+            yield Remark("events", tables.dataset.events.type, name, "the type is declared, but no event has it")
 
 
 def nothing_positive(tables: Inspection) -> Iterator[Remark]:

@@ -10,9 +10,9 @@ from typing import Any
 import narwhals as nw
 
 from features.columns import LAST_SECOND, parse_number, parse_time
-from features.inspection import Inspection, Remark, Suspects, collect
+from features.inspection import Inspection, Remark, Suspects
 from features.moments import SECOND
-from features.reading import Frame
+from features.reading import Frame, collect
 
 _NUMBER = "__number"
 OUTLYING_DEVIATIONS = 20
@@ -28,7 +28,7 @@ def unreadable_times(tables: Inspection) -> Iterator[Suspects]:
     message = "times are timestamps, RFC 3339 text, or seconds since the epoch (not milliseconds), UTC"
     for table, column, optional in tables.times():
         frame, dtype = tables.tables[table], tables.schema(table)[column]
-        missing = nw.lit(False) if optional else nw.col(column).is_null()
+        missing = nw.col(column).is_null() & nw.lit(not optional)
         if dtype == nw.String:
             bad = _unparseable(frame, column, parse_time)
             yield Suspects(table, column, frame.filter(missing | nw.col(column).is_in(bad)), message)
@@ -56,9 +56,7 @@ def _after(moment: int, column: str, frame: Frame, dtype: Any) -> nw.Expr:
     if dtype.is_numeric():
         return (nw.col(column) > moment / SECOND) & (nw.col(column) <= LAST_SECOND)
     if dtype == nw.String:
-        return nw.col(column).is_in(
-            [text for text in _distinct(frame, column) if (parse_time(text) or 0) > moment]
-        )
+        return nw.col(column).is_in([text for text in _distinct(frame, column) if (parse_time(text) or 0) > moment])
     limit = datetime.fromtimestamp(moment / SECOND, UTC)
     if dtype == nw.Date:
         return nw.col(column) > limit.date()
@@ -150,11 +148,9 @@ def _rows_and_distinct(tables: Inspection, table: str, column: str) -> tuple[int
     """Rows of a table, and distinct values of a column other than a missing one."""
     frame = tables.tables[table]
     present = nw.col(column)
-    counts = frame.filter(~present.is_null()).select(
-        nw.len().alias("rows"), present.n_unique().alias("distinct")
-    )
+    counts = frame.filter(~present.is_null()).select(nw.len().alias("rows"), present.n_unique().alias("distinct"))
     row = collect(counts).to_pylist()[0]
-    return row["rows"], row["distinct"]
+    return row["rows"], row["distinct"] or 0
 
 
 def _distinct(frame: Frame, column: str) -> list[Any]:

@@ -38,9 +38,9 @@ from features.check_value_rules import (
 )
 from features.dataset import DatasetConfig
 from features.errors import ConfigError, TailorbirdError
-from features.inspection import Inspection, Remark, RuleEntry, Suspects, collect, number_of
+from features.inspection import Inspection, Remark, RuleEntry, Suspects, number_of
 from features.moments import SECOND
-from features.reading import FILE, ROW, Engine, Frame, Frames, open_table
+from features.reading import FILE, ROW, Engine, Frame, Frames, collect, open_table
 from features.tables import load_tables, open_changes
 
 EXAMPLES = 5
@@ -82,18 +82,20 @@ def check_tables(
     `now` (ms since the epoch, by default the wall clock) tells what lies in the future; `progress` is called
     with the name of each rule. Bad data raises nothing: what cannot be read at all is a finding too.
     """
+    findings: list[Finding] = []
+    rows: dict[str, int] = {}
     try:
         opened = _open(dataset, folder, frames, engine)
+        rows |= {name: number_of(frame) for name, frame in opened.items()}
+        tables = Inspection(dataset, opened, round(time.time() * SECOND) if now is None else now)
+        for entry in RULES:
+            progress(entry.name)
+            findings += _apply(entry, tables)
+        if not any(one.severity == "error" for one in findings):
+            load_tables(dataset, folder, frames, engine)
     except TailorbirdError as error:
-        return CheckReport((_refusal(error),))
-    tables = Inspection(dataset, opened, round(time.time() * SECOND) if now is None else now)
-    findings: list[Finding] = []
-    for entry in RULES:
-        progress(entry.name)
-        findings += _apply(entry, tables)
-    if not any(one.severity == "error" for one in findings):
-        findings += _refused(dataset, folder, frames, engine)
-    return CheckReport(sort_findings(findings), {name: number_of(frame) for name, frame in opened.items()})
+        findings.append(Finding("unreadable_table", "error", "dataset", error.field, 1, str(error)))
+    return CheckReport(sort_findings(findings), rows)
 
 
 def _open(dataset: DatasetConfig, folder: Path, frames: Frames | None, engine: Engine) -> dict[str, Frame]:
@@ -103,9 +105,7 @@ def _open(dataset: DatasetConfig, folder: Path, frames: Frames | None, engine: E
         if frame is not None:
             tables[name] = frame
     if "events" not in tables:
-        raise ConfigError(
-            "no table of events is named", field="dataset.events.path", hint="Name a file or a glob."
-        )
+        raise ConfigError("no table of events is named", field="dataset.events.path", hint="Name a file or a glob.")
     for name, config in (("users", dataset.users), ("items", dataset.items)):
         changes = open_changes(config, name, folder, engine, numbered=True)
         tables |= {f"{name}.{key}": frame for key, frame in changes.items()}
@@ -118,9 +118,7 @@ def _apply(entry: RuleEntry, tables: Inspection) -> Iterator[Finding]:
             yield _from_remark(entry, tables, found)
         elif count := number_of(found.rows):
             examples = _examples(tables, found)
-            yield Finding(
-                entry.name, entry.severity, found.table, found.column, count, found.message, examples
-            )
+            yield Finding(entry.name, entry.severity, found.table, found.column, count, found.message, examples)
 
 
 def _from_remark(entry: RuleEntry, tables: Inspection, remark: Remark) -> Finding:
@@ -128,9 +126,7 @@ def _from_remark(entry: RuleEntry, tables: Inspection, remark: Remark) -> Findin
     if remark.value is not None and remark.column is not None:
         private = tables.private(remark.table, remark.column)
         examples = (Example(None, None, remark.column, remark.value, private),)
-    return Finding(
-        entry.name, entry.severity, remark.table, remark.column, remark.affected, remark.message, examples
-    )
+    return Finding(entry.name, entry.severity, remark.table, remark.column, remark.affected, remark.message, examples)
 
 
 def _examples(tables: Inspection, found: Suspects) -> tuple[Example, ...]:
@@ -138,24 +134,9 @@ def _examples(tables: Inspection, found: Suspects) -> tuple[Example, ...]:
     first = found.rows.select(FILE, ROW, nw.col(found.column).alias("value")).sort(FILE, ROW).head(EXAMPLES)
     private = tables.private(found.table, found.column)
     return tuple(
-        Example(row[FILE], row[ROW], found.column, _text(row["value"]), private)
-        for row in collect(first).to_pylist()
+        Example(row[FILE], row[ROW], found.column, _text(row["value"]), private) for row in collect(first).to_pylist()
     )
 
 
 def _text(value: Any) -> str:
     return "missing" if value is None else str(value)
-
-
-def _refused(
-    dataset: DatasetConfig, folder: Path, frames: Frames | None, engine: Engine
-) -> Iterator[Finding]:
-    """What no rule foresaw, but loading refuses."""
-    try:
-        load_tables(dataset, folder, frames, engine)
-    except TailorbirdError as error:
-        yield _refusal(error)
-
-
-def _refusal(error: TailorbirdError) -> Finding:
-    return Finding("unreadable_table", "error", "dataset", error.field, 1, str(error))

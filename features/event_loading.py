@@ -25,7 +25,7 @@ from features.dataset import DatasetConfig
 from features.errors import DataError
 from features.event_ids import event_id
 from features.events import EventTable, Strings
-from features.reading import Frame, require_columns
+from features.reading import Frame, collect, require_columns
 
 _FIELD = "dataset.events"
 
@@ -34,29 +34,21 @@ def load_events(dataset: DatasetConfig, frame: Frame) -> EventTable:
     """Sorted events; of two events with one id the first in that order is kept. Raises `DataError`."""
     table = _collect(dataset, frame)
     if table.num_rows == 0:
-        raise DataError(
-            "the table of events is empty", field=f"{_FIELD}.path", hint="There is nothing to learn from."
-        )
+        raise DataError("the table of events is empty", field=f"{_FIELD}.path", hint="There is nothing to learn from.")
     return _sorted(dataset, _decode(dataset, table))
 
 
 def event_columns(dataset: DatasetConfig) -> list[tuple[str, str | None]]:
-    """Every column that the section names, as (config key, column or None)."""
-    events = dataset.events
-    named = [(key, getattr(events, key)) for key in ("user", "item", "type", "id", "value", "session")]
-    return [*named, *((f"context.{name}", name) for name in events.context)]
-
-
-def require_event_columns(dataset: DatasetConfig, frame: Frame) -> None:
-    """Raise `DataError` when the table lacks a column that the config names."""
-    require_columns(frame, event_columns(dataset), "events")
-    for key in ("time", "sequence"):
-        require_columns(frame, [(f"order.{key}", getattr(dataset.order, key))], "events")
+    """Every column of the table that the config may name, as (config key, column or None)."""
+    events, order = dataset.events, dataset.order
+    named = [(f"events.{key}", getattr(events, key)) for key in ("user", "item", "type", "id", "value", "session")]
+    named += [("order.time", order.time), ("order.sequence", order.sequence)]
+    return [*named, *((f"events.context.{name}", name) for name in events.context)]
 
 
 def _collect(dataset: DatasetConfig, frame: Frame) -> pa.Table:
     """The columns under canonical names: user, item, kind, id, value, time, sequence, and `context.*`."""
-    require_event_columns(dataset, frame)
+    require_columns(frame, event_columns(dataset), "events")
     events, order = dataset.events, dataset.order
     ids = {"user": events.user, "item": events.item, "kind": events.type, "id": events.id}
     plain = {"value": events.value, "time": order.time, "sequence": order.sequence}
@@ -67,8 +59,7 @@ def _collect(dataset: DatasetConfig, frame: Frame) -> pa.Table:
         if column is not None
     ]
     chosen += [nw.col(column).alias(name) for name, column in plain.items() if column is not None]
-    table: pa.Table = frame.select(chosen).collect(backend="pyarrow").to_native()
-    return table
+    return collect(frame.select(chosen), f"{_FIELD}.path")
 
 
 @dataclass(frozen=True)
@@ -94,9 +85,7 @@ def _decode(dataset: DatasetConfig, table: pa.Table) -> _Columns:
     items, item_codes = ids_as_codes(table["item"], events.item, f"{_FIELD}.item")
     ids, id_codes = ids_as_codes(table["id"], events.id, f"{_FIELD}.id") if events.id else (None, None)
     times = as_moments(table["time"], order.time, "dataset.order.time") if order.time else None
-    sequence = (
-        as_integers(table["sequence"], order.sequence, "dataset.order.sequence") if order.sequence else None
-    )
+    sequence = as_integers(table["sequence"], order.sequence, "dataset.order.sequence") if order.sequence else None
     moments = times if times is not None else sequence
     assert moments is not None
     values = as_numbers(table["value"], events.value, f"{_FIELD}.value") if events.value else None

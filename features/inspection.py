@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import narwhals as nw
-import pyarrow as pa
 
+from features.attribute_loading import attribute_columns, change_columns
 from features.check_report import Severity
 from features.dataset import ColumnConfig, DatasetConfig, ItemsConfig, UsersConfig
-from features.reading import Frame
+from features.event_loading import event_columns
+from features.reading import Frame, collect
 
 
 class Suspects(NamedTuple):
@@ -75,13 +76,11 @@ class Inspection:
     def named(self, table: str) -> list[tuple[str, str]]:
         """(config key, column) of every column that the config names in a table."""
         if table == "events":
-            events, order = self.dataset.events, self.dataset.order
-            keys = ("user", "item", "type", "id", "value", "session")
-            found = [(key, getattr(events, key)) for key in keys]
-            found += [("order.time", order.time), ("order.sequence", order.sequence)]
-            found += [(f"context.{name}", name) for name in events.context]
+            found = event_columns(self.dataset)
         else:
-            found = list(_entity_columns(self.entities(table), table))
+            name, _, own = table.partition(".")
+            config = self.entities(table)
+            found = change_columns(config, name, own) if own else attribute_columns(config, name)
         return [(key, column) for key, column in found if column is not None]
 
     def entities(self, table: str) -> UsersConfig | ItemsConfig:
@@ -129,25 +128,6 @@ class Inspection:
         if table == "events":
             return column in (events.user, events.session, *events.context)
         return table.startswith("users")
-
-
-def _entity_columns(config: UsersConfig | ItemsConfig, table: str) -> Iterator[tuple[str, str | None]]:
-    yield "id", config.id
-    own = table.partition(".")[2]
-    for name, column in config.columns.items():
-        if (name == own) if own else column.path is None:
-            yield f"columns.{name}", name
-            yield f"columns.{name}.time", column.time
-    if isinstance(config, ItemsConfig) and not own:
-        yield "title", config.title
-        yield "available.from", config.available.from_
-        yield "available.to", config.available.to
-
-
-def collect(frame: Frame) -> pa.Table:
-    """The frame as an Arrow table."""
-    table: pa.Table = frame.collect(backend="pyarrow").to_native()
-    return table
 
 
 def number_of(frame: Frame, condition: nw.Expr | None = None) -> int:

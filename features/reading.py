@@ -5,6 +5,7 @@ so no reader guesses and `007` stays an id of three characters. An empty field i
 """
 
 import glob
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+from narwhals.exceptions import NarwhalsError
 
 from features.dataset import FormatConfig, TableConfig
 from features.errors import ConfigError, DataError
@@ -77,25 +79,45 @@ def number_rows(frame: Frame, file: str) -> Frame:
         case nw.Implementation.PYSPARK | nw.Implementation.PYSPARK_CONNECT:
             frame = frame.with_columns(nw.lit(None, dtype=nw.Int64).alias(ROW))
         case nw.Implementation.POLARS:
-            frame = nw.from_native(native.with_row_index(ROW, offset=1)).with_columns(
-                nw.col(ROW).cast(nw.Int64)
-            )
+            frame = nw.from_native(native.with_row_index(ROW, offset=1)).with_columns(nw.col(ROW).cast(nw.Int64))
         case _:
             frame = frame.collect().with_row_index(ROW).with_columns(nw.col(ROW) + 1).lazy()
     return frame.with_columns(nw.lit(file).alias(FILE))
 
 
 def require_columns(frame: Frame, columns: Iterable[tuple[str, str | None]], table: str) -> None:
-    """Check that the columns exist, given as (config key, column name or None)."""
+    """Check that the columns exist, given as (config key such as `events.user`, column name or None)."""
     existing = frame.collect_schema().names()
     for key, column in columns:
         if column is not None and column not in existing:
             known = ", ".join(repr(name) for name in existing if name not in (FILE, ROW))
             raise DataError(
                 f"the {table} table has no column {column!r}; it has {known}",
-                field=f"dataset.{table}.{key}",
+                field=f"dataset.{key}",
                 hint="Name one of these, or leave the key out where it may be.",
             )
+
+
+def collect(frame: Frame, field: str = "dataset") -> pa.Table:
+    """The frame as an Arrow table. Raises `DataError` when the engine cannot read what lies behind it."""
+    try:
+        table: pa.Table = frame.collect(backend="pyarrow").to_native()
+    except _engine_errors() as error:
+        raise _unreadable("the table", error, field) from None
+    return table
+
+
+def _engine_errors() -> tuple[type[Exception], ...]:
+    """What the engines loaded so far raise on a file or column that they cannot read."""
+    known = {"duckdb": "Error", "polars.exceptions": "PolarsError", "pyspark.errors": "PySparkException"}
+    loaded = [getattr(sys.modules[module], name) for module, name in known.items() if module in sys.modules]
+    return (pa.ArrowException, NarwhalsError, UnicodeDecodeError, LookupError, *loaded)
+
+
+def _unreadable(what: str, error: Exception, field: str) -> DataError:
+    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    hint = "Check the file, and `format:` of the table."
+    return DataError(f"cannot read {what}: {first}", field=field, hint=hint)
 
 
 def _lazy(native: Any, field: str) -> Frame:
@@ -127,11 +149,10 @@ def _read_file(file: Path, form: FormatConfig, engine: Engine, field: str) -> Fr
         if native is None:
             table = pyarrow.parquet.read_table(file) if parquet else read_delimited(file, form)
             native = _from_arrow(table, engine)
-    except (pa.ArrowInvalid, UnicodeDecodeError, LookupError) as error:
-        raise DataError(
-            f"cannot read {file}: {error}", field=field, hint="Check the file, and `format:` of the table."
-        ) from None
-    lazy: Frame = nw.from_native(native).lazy()
+        lazy: Frame = nw.from_native(native).lazy()
+        lazy.collect_schema()
+    except _engine_errors() as error:
+        raise _unreadable(str(file), error, field) from None
     return lazy
 
 

@@ -29,30 +29,22 @@ def load_tables(
     """
     frame = open_table(dataset.events, "events", folder, engine, frames)
     if frame is None:
-        raise ConfigError(
-            "no table of events is named", field="dataset.events.path", hint="Name a file or a glob."
-        )
+        raise ConfigError("no table of events is named", field="dataset.events.path", hint="Name a file or a glob.")
     events = load_events(dataset, frame)
     users = _load_entities(dataset.users, "users", folder, frames, engine)
     items = _load_entities(dataset.items, "items", folder, frames, engine)
     return Tables(events, users, items, fingerprint(events, users, items))
 
 
-def _load_entities(
-    config: Entities, name: str, folder: Path, frames: Frames | None, engine: Engine
-) -> AttributeTable:
+def _load_entities(config: Entities, name: str, folder: Path, frames: Frames | None, engine: Engine) -> AttributeTable:
     frame = open_table(config, name, folder, engine, frames)
     return load_attributes(config, name, frame, open_changes(config, name, folder, engine))
 
 
-def open_changes(
-    config: Entities, name: str, folder: Path, engine: Engine, numbered: bool = False
-) -> dict[str, Frame]:
+def open_changes(config: Entities, name: str, folder: Path, engine: Engine, numbered: bool = False) -> dict[str, Frame]:
     """The tables of those changing attributes that name a `path` of their own."""
     return {
-        key: read_files(
-            column.path, FormatConfig(), folder, engine, f"dataset.{name}.columns.{key}.path", numbered
-        )
+        key: read_files(column.path, FormatConfig(), folder, engine, f"dataset.{name}.columns.{key}.path", numbered)
         for key, column in config.columns.items()
         if column.path is not None
     }

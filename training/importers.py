@@ -41,9 +41,7 @@ def import_movielens(source: Path, folder: Path = DEFAULT_FOLDER) -> Path:
 def _ratings(source: Path) -> tuple[pa.Table, dict[str, str]]:
     """The ratings, and the `order` section that fits them."""
     if (source / "ratings.dat").is_file():
-        table = _integers(
-            _read(source, "ratings.dat", _RATINGS), ("user_id", "item_id", "rating", "timestamp")
-        )
+        table = _integers(_read(source, "ratings.dat", _RATINGS), ("user_id", "item_id", "rating", "timestamp"))
         return table.append_column("position", _positions(table)), {
             "time": "timestamp",
             "sequence": "position",
@@ -93,9 +91,7 @@ def _integers(table: pa.Table, columns: tuple[str, ...]) -> pa.Table:
 
 
 def _not_movielens(path: Path, error: Exception) -> DataError:
-    return DataError(
-        f"{path} is no file of MovieLens 1M: {error}", hint="Its fields stand between two colons, `::`."
-    )
+    return DataError(f"{path} is no file of MovieLens 1M: {error}", hint="Its fields stand between two colons, `::`.")
 
 
 def _config(order: dict[str, str]) -> dict[str, Any]:
