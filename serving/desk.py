@@ -9,7 +9,7 @@ from dataclasses import replace
 from time import time
 
 from features.moments import SECOND, to_text
-from features.person import Person
+from features.person import RECENT_EVENTS, Person
 from serving.answers import Query
 from serving.inline import with_events
 from serving.intake import Intake
@@ -23,7 +23,7 @@ from serving.requests import (
     RecommendRequest,
     SimilarRequest,
 )
-from serving.state.protocol import NEWEST, State, StoredEvent
+from serving.state.protocol import State, StoredEvent
 
 
 def wall_clock() -> int:
@@ -35,7 +35,7 @@ class Desk:
     """Answers from one pipeline and one store; safe to call from several threads."""
 
     def __init__(
-        self, pipeline: Pipeline, state: State, newest: int = NEWEST, clock: Callable[[], int] = wall_clock
+        self, pipeline: Pipeline, state: State, newest: int = RECENT_EVENTS, clock: Callable[[], int] = wall_clock
     ) -> None:
         """`newest` events of a person are read; `clock` gives the present moment."""
         schema = pipeline.bundle.schema
@@ -119,8 +119,8 @@ class Desk:
         inline = [self._intake.event(event, now, f"events.{place}.") for place, event in enumerate(request.events)]
         known = self._state.known([event.event_id for event in inline]) if inline else set()
         stored = self._state.person(request.user_id, request.anonymous_id, newest=self._newest, without=self._exposures)
-        new = [event for event in inline if event.event_id not in known]
-        person = replace(with_events(stored, new, self._exposures), context=context)
+        new = [one for one in inline if one.event_id not in known and one.type not in self._exposures]
+        person = replace(with_events(stored, new), context=context)
         if request.context.time is not None:
             return person, request.context.time
         return person, max([now, *person.events.moments[-1:].tolist()])

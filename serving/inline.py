@@ -1,6 +1,6 @@
 """Events that come with a request, laid into a person's record for this one answer; nothing is stored."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +9,11 @@ from features.person import Events, Person, Taken
 from serving.state.protocol import StoredEvent
 
 
-def with_events(person: Person, events: Sequence[StoredEvent], without: Collection[str] = ()) -> Person:
-    """The person after these events too. Types in `without` are taken, but do not stand among the events."""
+def with_events(person: Person, events: Sequence[StoredEvent]) -> Person:
+    """The person after these events too; exposures must not be among them."""
     if not events:
         return person
-    counted = [event for event in events if event.type not in without]
-    return replace(person, events=_merged(person.events, counted), taken=_extended(person.taken, events))
+    return replace(person, events=_merged(person.events, events), taken=_extended(person.taken, events))
 
 
 def _merged(past: Events, new: Sequence[StoredEvent]) -> Events:

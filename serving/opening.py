@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import Field
 
 from features.errors import ConfigError
+from features.person import RECENT_EVENTS
 from features.strict import StrictConfig, read_yaml
 from serving.bundle import open_bundle
 from serving.desk import Desk
@@ -19,7 +20,6 @@ from serving.golden import check_golden
 from serving.pipeline import Pipeline
 from serving.registry import read_pointer
 from serving.state import DEFAULT_URL, open_state
-from serving.state.protocol import NEWEST
 
 PACKED_BUNDLE = Path(__file__).parents[1] / "bundle"
 """Where a Bento carries its bundle."""
@@ -34,7 +34,7 @@ class ServingConfig(StrictConfig):
     """Requests that one worker works on at a time."""
     max_waiting: int = Field(default=64, ge=0)
     """Requests that may wait in one worker; one more is answered with 429."""
-    newest_events: int = Field(default=NEWEST, ge=1, le=10_000)
+    newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
     """Newest events of a person that are read from the state."""
 
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from features.moments import to_moment
+from serving.answers import MAX_K
 
-MAX_K = 500
 MAX_RANKED = 1_000
 MAX_EVENTS = 1_000
 MAX_EXCLUDED = 10_000

@@ -5,6 +5,9 @@ from pathlib import Path
 from features.errors import ConfigError
 from serving.state.protocol import State
 from serving.state.sqlite import SqliteState
+from serving.state.tables import load_tables_into_state
+
+__all__ = ["DEFAULT_URL", "State", "absolute_url", "in_memory", "load_tables_into_state", "open_state"]
 
 DEFAULT_URL = "sqlite:///var/state.db"
 MEMORY = ":memory:"

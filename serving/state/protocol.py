@@ -7,11 +7,9 @@ until it is linked to a user; from then on it is that user.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from features.person import Person
+from features.person import RECENT_EVENTS, Person
 
 Outcome: TypeAlias = Literal["stored", "duplicate"]
-NEWEST = 500
-"""Events that a read returns at most, unless told otherwise."""
 
 
 class StoredEvent(NamedTuple):
@@ -63,12 +61,13 @@ class State(Protocol):
         user_id: str | None,
         anonymous_id: str | None = None,
         *,
-        newest: int = NEWEST,
+        newest: int = RECENT_EVENTS,
         without: Collection[str] = (),
     ) -> Person:
         """The record of a user, of an anonymous visitor, or at a login of both pasts as one.
 
-        Events are the `newest` ones, leaving out the types in `without`; what was taken is always complete.
+        Events are the `newest` ones; what was taken is always complete. Types in `without` (exposures, which
+        nobody did) are left out of both.
         A stranger's record is empty. An anonymous id that was linked to another user adds nothing.
         """
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import RequestError, StateError
-from features.person import Person
-from serving.state.protocol import NEWEST, Loaded, Outcome, StoredEvent, UserAttributes
+from features.person import RECENT_EVENTS, Person
+from serving.state.protocol import Loaded, Outcome, StoredEvent, UserAttributes
 from serving.state.sqlite_reads import is_user, person_of, persons_of, read_export, read_person
 from serving.state.sqlite_schema import STATIC, connect, create_tables
 
@@ -76,7 +76,7 @@ class SqliteState:
         user_id: str | None,
         anonymous_id: str | None = None,
         *,
-        newest: int = NEWEST,
+        newest: int = RECENT_EVENTS,
         without: Collection[str] = (),
     ) -> Person:
         with self._reading() as connection:

@@ -47,7 +47,7 @@ def read_person(
     attributes, changes = read_attributes(connection, persons)
     return Person(
         events=_events(connection, persons, newest, without),
-        taken=_taken(connection, persons),
+        taken=_taken(connection, persons, without),
         attributes=attributes,
         changes=changes,
     )
@@ -88,13 +88,13 @@ def read_export(connection: sqlite3.Connection, persons: Sequence[int]) -> dict[
         "events": [{**record, "context": _plain(record["context"])} for record in records],
         "taken": [
             {"item_id": item_id, "type": kind, "moment": moment}
-            for item_id, kind, moment in _taken_rows(connection, persons)
+            for item_id, kind, moment in _taken_rows(connection, persons, ())
         ],
     }
 
 
 def _events(connection: sqlite3.Connection, persons: Sequence[int], newest: int, without: Collection[str]) -> Events:
-    among = f"AND type NOT IN ({_marks(without)}) {_NEWEST_FIRST}"
+    among = f"{_but(without)} {_NEWEST_FIRST}"
     rows = _of_persons(connection, _EVENTS, persons, among, (*without, newest))[::-1]
     if not rows:
         return Events()
@@ -109,16 +109,21 @@ def _events(connection: sqlite3.Connection, persons: Sequence[int], newest: int,
     )
 
 
-def _taken(connection: sqlite3.Connection, persons: Sequence[int]) -> Taken:
-    rows = _taken_rows(connection, persons)
+def _taken(connection: sqlite3.Connection, persons: Sequence[int], without: Collection[str]) -> Taken:
+    rows = _taken_rows(connection, persons, without)
     if not rows:
         return Taken()
     item_ids, types, moments = zip(*rows, strict=True)
     return Taken(item_ids, types, np.array(moments, dtype=np.int64))
 
 
-def _taken_rows(connection: sqlite3.Connection, persons: Sequence[int]) -> list[Any]:
-    return _of_persons(connection, "SELECT item_id, type, max(moment) FROM taken", persons, "GROUP BY item_id, type")
+def _taken_rows(connection: sqlite3.Connection, persons: Sequence[int], without: Collection[str]) -> list[Any]:
+    select = "SELECT item_id, type, max(moment) FROM taken"
+    return _of_persons(connection, select, persons, f"{_but(without)} GROUP BY item_id, type", [*without])
+
+
+def _but(types: Collection[str]) -> str:
+    return f"AND type NOT IN ({_marks(types)})"
 
 
 def _of_persons(
