@@ -81,10 +81,15 @@ def repeated_events(tables: Inspection) -> Iterator[Suspects]:
     if dataset.events.id is not None or "events" not in tables.tables:
         return
     schema = tables.schema("events")
-    keys = [name for _, name in tables.named("events") if name in schema and not schema[name].is_nested()]
+    keys = [name for _, name in tables.named("events") if name in schema and _comparable(schema[name])]
     if dataset.events.item in keys:
         rows = _repeats(tables.tables["events"], list(dict.fromkeys(keys)))
         yield Suspects("events", dataset.events.item, rows, "the same event again; each repeat is kept as an event")
+
+
+def _comparable(dtype: nw.dtypes.DType) -> bool:
+    """Whether every engine can group by a column of this type."""
+    return not dtype.is_nested() and dtype not in (nw.Unknown, nw.Object)
 
 
 def _repeats(frame: Frame, keys: Sequence[str]) -> Frame:

@@ -35,7 +35,7 @@ def unreadable_times(tables: Inspection) -> Iterator[Suspects]:
         elif dtype.is_numeric():
             far = (nw.col(column) > LAST_SECOND) | (nw.col(column) < -LAST_SECOND)
             yield Suspects(table, column, frame.filter(missing | far), message)
-        elif dtype.is_temporal():
+        elif isinstance(dtype, nw.Date | nw.Datetime):
             yield Suspects(table, column, frame.filter(missing), message)
         else:
             yield Suspects(table, column, frame, message)
@@ -57,6 +57,8 @@ def _after(moment: int, column: str, frame: Frame, dtype: Any) -> nw.Expr:
         return (nw.col(column) > moment / SECOND) & (nw.col(column) <= LAST_SECOND)
     if dtype == nw.String:
         return nw.col(column).is_in([text for text in _distinct(frame, column) if (parse_time(text) or 0) > moment])
+    if not isinstance(dtype, nw.Date | nw.Datetime):
+        return nw.lit(False)
     limit = datetime.fromtimestamp(moment / SECOND, UTC)
     if dtype == nw.Date:
         return nw.col(column) > limit.date()

@@ -40,7 +40,7 @@ from features.dataset import DatasetConfig
 from features.errors import ConfigError, TailorbirdError
 from features.inspection import Inspection, Remark, RuleEntry, Suspects, number_of
 from features.moments import SECOND
-from features.reading import FILE, ROW, Engine, Frame, Frames, collect, open_table
+from features.reading import FILE, ROW, Engine, Frame, Frames, collect, engine_errors, open_table
 from features.tables import load_tables, open_changes
 
 EXAMPLES = 5
@@ -95,6 +95,9 @@ def check_tables(
             load_tables(dataset, folder, frames, engine)
     except TailorbirdError as error:
         findings.append(Finding("unreadable_table", "error", "dataset", error.field, 1, str(error)))
+    except engine_errors() as error:
+        message = f"the {engine} engine cannot read the tables: {type(error).__name__}"
+        findings.append(Finding("unreadable_table", "error", "dataset", None, 1, message))
     return CheckReport(sort_findings(findings), rows)
 
 

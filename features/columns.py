@@ -97,10 +97,12 @@ def as_moments(column: pa.ChunkedArray, name: str, field: str, missing: int | No
         raise _bad_time(name, column.is_null().to_numpy(zero_copy_only=False).argmax(), None, field)
     if pa.types.is_temporal(kind) and not pa.types.is_time(kind) and not pa.types.is_duration(kind):
         stamps = column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
-    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         stamps = _seconds(column, name, field)
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
+        stamps = pa.chunked_array([_parsed(column.cast(pa.large_string()), name, field)])
     else:
-        stamps = pa.chunked_array([_parsed(column, name, field)])
+        raise _bad_time(name, 0, column[0].as_py(), field)
     moments: IntArray = stamps.fill_null(missing or 0).to_numpy().astype(np.int64)
     return moments
 

@@ -13,6 +13,8 @@ import numpy as np
 from features.arrays import FloatArray, IntArray
 
 NO_CONTEXT: Mapping[str, Any] = {}
+RECENT_EVENTS = 500
+"""Newest events that a person's record holds; what was taken is never capped."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Person:
     """Static attributes by name."""
     changes: Mapping[str, Sequence[Change]] = field(default_factory=dict)
     """Changing attributes by name, each sorted by moment."""
-    context: Mapping[str, Any] = NO_CONTEXT
+    context: Mapping[str, Any] = field(default_factory=dict)
     """The circumstances of the request itself, such as the device."""
 
     def attribute(self, name: str, moment: int) -> Any:

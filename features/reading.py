@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import narwhals as nw
+import narwhals.selectors as selectors
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -48,9 +49,21 @@ def read_files(
     """All files that a path or glob names, one after another. Raises `ConfigError` when there is none."""
     files = find_files(path, folder, field)
     parts = [_read_file(file, form, engine, field) for file in files]
+    columns = parts[0].collect_schema().names()
+    for file, part in zip(files[1:], parts[1:], strict=True):
+        if set(part.collect_schema().names()) != set(columns):
+            raise DataError(
+                f"{file.name} and {files[0].name} have different columns",
+                field=field,
+                hint="The files of one table must have the same header.",
+            )
     if numbered:
         parts = [number_rows(part, file.name) for part, file in zip(parts, files, strict=True)]
-    return parts[0] if len(parts) == 1 else nw.concat(parts, how="vertical")
+        columns = [*columns, ROW, FILE]
+    try:
+        return parts[0] if len(parts) == 1 else nw.concat([part.select(columns) for part in parts], how="vertical")
+    except (*engine_errors(), TypeError) as error:
+        raise _unreadable("these files as one table", error, field) from None
 
 
 def find_files(path: str, folder: Path, field: str) -> list[Path]:
@@ -102,12 +115,12 @@ def collect(frame: Frame, field: str = "dataset") -> pa.Table:
     """The frame as an Arrow table. Raises `DataError` when the engine cannot read what lies behind it."""
     try:
         table: pa.Table = frame.collect(backend="pyarrow").to_native()
-    except _engine_errors() as error:
+    except engine_errors() as error:
         raise _unreadable("the table", error, field) from None
     return table
 
 
-def _engine_errors() -> tuple[type[Exception], ...]:
+def engine_errors() -> tuple[type[Exception], ...]:
     """What the engines loaded so far raise on a file or column that they cannot read."""
     known = {"duckdb": "Error", "polars.exceptions": "PolarsError", "pyspark.errors": "PySparkException"}
     loaded = [getattr(sys.modules[module], name) for module, name in known.items() if module in sys.modules]
@@ -129,8 +142,14 @@ def _lazy(native: Any, field: str) -> Frame:
             field=field,
             hint="Give a pandas or Polars frame, a DuckDB relation, a PySpark frame, or an Arrow table.",
         ) from None
-    lazy: Frame = frame.lazy()
-    return lazy
+    if frame.implementation is nw.Implementation.PYARROW:
+        frame = nw.from_native(_from_arrow(frame.to_native(), "pandas"))
+    return _without_categories(frame.lazy())
+
+
+def _without_categories(frame: Frame) -> Frame:
+    """Categorical columns as plain text, which is what they stand for."""
+    return frame.with_columns(selectors.by_dtype(nw.Categorical, nw.Enum).cast(nw.String))
 
 
 def _read_file(file: Path, form: FormatConfig, engine: Engine, field: str) -> Frame:
@@ -149,9 +168,9 @@ def _read_file(file: Path, form: FormatConfig, engine: Engine, field: str) -> Fr
         if native is None:
             table = pyarrow.parquet.read_table(file) if parquet else read_delimited(file, form)
             native = _from_arrow(table, engine)
-        lazy: Frame = nw.from_native(native).lazy()
+        lazy = _without_categories(nw.from_native(native).lazy())
         lazy.collect_schema()
-    except _engine_errors() as error:
+    except engine_errors() as error:
         raise _unreadable(str(file), error, field) from None
     return lazy
 

@@ -23,12 +23,12 @@ class StrictConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     @classmethod
-    def parse(cls, content: Any) -> Self:
-        """Validate plain data; the first error is told with its dotted path and offending value."""
+    def parse(cls, content: Any, section: str | None = None) -> Self:
+        """Validate plain data; the first error is told with its dotted path, below `section`, and its value."""
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            raise _first_error(error) from None
+            raise _first_error(error, section) from None
 
 
 def read_yaml(path: Path | str) -> Any:
@@ -67,9 +67,9 @@ def _variable(match: re.Match[str]) -> str:
     return value
 
 
-def _first_error(error: ValidationError) -> ConfigError:
+def _first_error(error: ValidationError, section: str | None) -> ConfigError:
     first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
+    field = ".".join(str(part) for part in (*([section] if section else []), *first["loc"]))
     if first["type"] == "extra_forbidden":
         return ConfigError("no such key", field=field, hint="See docs/configuration.md for the keys that exist.")
     return ConfigError(f"{first['msg']}; got {first.get('input')!r}", field=field)

@@ -20,7 +20,7 @@ class TowerConfig(StrictConfig):
     """Share of activations dropped in fitting."""
     id_dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of items whose id is hidden in a step of fitting, so that attributes alone give a vector too."""
-    temperature: float = Field(default=0.05, gt=0)
+    temperature: float = Field(default=0.05, ge=0.0125)
     """Cosines are divided by this before the softmax."""
     max_events: int = Field(default=200, ge=1)
     """Newest events of a history that the user tower reads."""

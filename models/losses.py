@@ -10,45 +10,57 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHUNK = 512
-"""Rows of logits made at once: 512 x 4,000 items of float32 stay in the processor's cache."""
+CHUNK = 2048
+"""Rows of logits made at once, which bounds memory."""
 
 
-def full_softmax_loss(queries: Tensor, targets: Tensor, item_vectors: Tensor, weights: Tensor) -> Tensor:
+def full_softmax_loss(
+    queries: Tensor,
+    targets: Tensor,
+    item_vectors: Tensor,
+    weights: Tensor,
+    logit_type: torch.dtype | None = None,
+) -> Tensor:
     """Weighted mean cross-entropy of targets against all items, a scalar.
 
     queries float32 [N, D], targets int64 [N] rows of item_vectors float32 [I, D], weights float32 [N], not
     all 0. Equals `F.cross_entropy(queries @ item_vectors.T, targets)`, but keeps no [N, I] matrix: the
-    gradient of a chunk of rows is taken at once, while its logits are at hand.
+    gradient of a chunk of rows is taken at once, and the large matrix is written twice only. No maximum is
+    taken off before the exponential: logits must lie within ±80, as cosines divided by a temperature from
+    .0125 do. `logit_type` bfloat16 makes the large matrix in half the width, three times faster where the
+    processor knows it.
     """
     share = weights / weights.sum()
-    loss: Tensor = _FullSoftmax.apply(queries, item_vectors, targets, share)  # type: ignore[no-untyped-call]
+    wide = logit_type or queries.dtype
+    loss: Tensor = _FullSoftmax.apply(queries, item_vectors, targets, share, wide)  # type: ignore[no-untyped-call]
     return loss
 
 
 class _FullSoftmax(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, item_vectors: Tensor, targets: Tensor, share: Tensor) -> Tensor:
-        loss = queries.new_zeros(())
-        query_grad = torch.empty_like(queries)
-        item_grad = torch.zeros_like(item_vectors)
+    def forward(
+        ctx: Any, queries: Tensor, item_vectors: Tensor, targets: Tensor, share: Tensor, logit_type: torch.dtype
+    ) -> Tensor:
+        positives = item_vectors[targets]  # [N, D]
+        loss = -(share * (queries * positives).sum(1)).sum()
+        query_grad = -share[:, None] * positives
+        item_grad = torch.zeros_like(item_vectors).index_add_(0, targets, -share[:, None] * queries)
+        narrow_queries, narrow_items = queries.to(logit_type), item_vectors.to(logit_type)
         for start in range(0, len(queries), CHUNK):
             rows = slice(start, start + CHUNK)
-            logits = queries[rows] @ item_vectors.T  # [chunk, I]
-            chosen = targets[rows, None]
-            normaliser = torch.logsumexp(logits, dim=1, keepdim=True)
-            loss += (share[rows, None] * (normaliser - logits.gather(1, chosen))).sum()
-            grad = logits.sub_(normaliser).exp_().mul_(share[rows, None])
-            grad.scatter_add_(1, chosen, -share[rows, None])
-            torch.mm(grad, item_vectors, out=query_grad[rows])
-            item_grad.addmm_(grad.T, queries[rows])
+            exponentials = (narrow_queries[rows] @ narrow_items.T).exp_()  # [chunk, I]
+            total = exponentials.sum(1, dtype=queries.dtype)
+            loss += (share[rows] * total.log()).sum()
+            scale = (share[rows] / total)[:, None]
+            query_grad[rows] += scale * (exponentials @ narrow_items)
+            item_grad += exponentials.T @ (scale * queries[rows]).to(logit_type)
         ctx.save_for_backward(query_grad, item_grad)
         return loss
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         query_grad, item_grad = ctx.saved_tensors
-        return query_grad * grad_outputs[0], item_grad * grad_outputs[0], None, None
+        return query_grad * grad_outputs[0], item_grad * grad_outputs[0], None, None, None
 
 
 def sampled_softmax_loss(

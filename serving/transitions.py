@@ -181,9 +181,7 @@ class Transitions:
         directory.mkdir(parents=True, exist_ok=True)
         for name in _ARRAYS:
             np.save(directory / f"{name}.npy", getattr(self, name), allow_pickle=False)
-        (directory / "settings.json").write_text(
-            self.settings.model_dump_json(indent=2) + "\n", encoding="utf-8"
-        )
+        (directory / "settings.json").write_text(self.settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -226,8 +224,7 @@ def _check_shapes(arrays: dict[str, npt.NDArray[Any]], directory: Path) -> None:
         found, expected = arrays[name], (lengths.get(name, rows),)
         if found.dtype != dtype or found.shape != expected:
             raise BundleError(
-                f"{directory / name}.npy holds {found.dtype} {found.shape}, "
-                f"expected {np.dtype(dtype)} {expected}",
+                f"{directory / name}.npy holds {found.dtype} {found.shape}, expected {np.dtype(dtype)} {expected}",
                 hint="The files are not of one fit; write the bundle again.",
             )
     if arrays["indptr"][-1] != entries:

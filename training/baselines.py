@@ -46,9 +46,7 @@ class RecentPopularity:
     The age of an event counts back from the newest one, so that old data give the same list at any time.
     """
 
-    def __init__(
-        self, item_rows: IntArray, moments: IntArray, n_rows: int, half_life_days: float = 7.0
-    ) -> None:
+    def __init__(self, item_rows: IntArray, moments: IntArray, n_rows: int, half_life_days: float = 7.0) -> None:
         """`moments` int64 [N] are milliseconds since the epoch. Raises `DataError` when they do not fit."""
         if len(moments) != len(item_rows):
             raise DataError(f"{len(item_rows)} events came with {len(moments)} moments")

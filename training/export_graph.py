@@ -54,8 +54,7 @@ def require_axes(path: Path, dynamic: Mapping[str, Mapping[int, str]]) -> None:
     found = {one.name: one.type.tensor_type.shape.dim for one in graph.input}
     if list(found) != list(dynamic):
         raise BundleError(
-            f"{path.name} takes {', '.join(found)} where {', '.join(dynamic)} was meant;"
-            " serving feeds by name.",
+            f"{path.name} takes {', '.join(found)} where {', '.join(dynamic)} was meant; serving feeds by name.",
             hint="Give the exporter one example per input.",
         )
     for name, axes in dynamic.items():

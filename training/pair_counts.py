@@ -33,12 +33,7 @@ class Sequences(NamedTuple):
     @classmethod
     def of(cls, item_rows: IntArray, offsets: IntArray, n_rows: int) -> Self:
         """Check and filter events. Raises `DataError` when offsets or rows cannot belong to these events."""
-        if (
-            len(offsets) < 1
-            or offsets[0] != 0
-            or offsets[-1] != len(item_rows)
-            or (np.diff(offsets) < 0).any()
-        ):
+        if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(item_rows) or (np.diff(offsets) < 0).any():
             raise DataError(f"offsets must rise from 0 to the number of events, {len(item_rows)}")
         if len(item_rows) and not 0 <= item_rows.min() <= item_rows.max() < n_rows:
             raise DataError(

@@ -89,9 +89,7 @@ def test_kernels_are_those_named(layout: str) -> None:
     np.testing.assert_allclose(columns["recent_decayed"], 0.6 ** np.arange(8) @ newest_first, atol=1e-5)
     np.testing.assert_allclose(columns["history"], SETTINGS.kernel(8) @ newest_first, atol=1e-5)
     stored = slice(model.indptr[3], model.indptr[4])
-    np.testing.assert_array_equal(
-        columns["last_item_next"][model.indices[stored]], model.next_evidence[stored]
-    )
+    np.testing.assert_array_equal(columns["last_item_next"][model.indices[stored]], model.next_evidence[stored])
 
 
 def test_one_pass_equals_two_and_repeats_to_the_bit(layout: str) -> None:

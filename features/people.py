@@ -1,0 +1,83 @@
+"""Person records made from tables: what training and batch ask the pipeline about.
+
+A record made here for a user and a moment equals the one that the state makes from the same events.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from features.arrays import IntArray
+from features.dataset import DatasetConfig
+from features.events import AttributeTable, EventTable, Tables
+from features.person import RECENT_EVENTS, Change, Person, Taken
+
+
+class People:
+    """Persons by user id, from one set of tables."""
+
+    def __init__(self, dataset: DatasetConfig, tables: Tables) -> None:
+        events = tables.events
+        shown = np.array([dataset.types[name].sign == "exposure" for name in events.types])
+        self.events = events.where(~shown[events.type_codes])
+        """All events but exposures."""
+        self._offsets = self.events.offsets
+        self._codes = {user: code for code, user in enumerate(events.users)}
+        self._attributes = _static(tables.users)
+        self._changes = _changing(tables.users)
+
+    @property
+    def user_ids(self) -> Sequence[str]:
+        """Users with events, sorted."""
+        return [str(user) for user in self.events.users]
+
+    def span(self, user_id: str) -> tuple[int, int]:
+        """First and past-the-last row of a user's events; an empty span for a stranger."""
+        code = self._codes.get(user_id)
+        return (0, 0) if code is None else (int(self._offsets[code]), int(self._offsets[code + 1]))
+
+    def person(self, user_id: str, moment: int | None = None) -> Person:
+        """The record of a user as of a moment (included); all that is known when None."""
+        start, stop = self.span(user_id)
+        if moment is not None:
+            stop = start + int(np.searchsorted(self.events.moments[start:stop], moment, side="right"))
+        return Person(
+            events=self.events.slice_of(max(start, stop - RECENT_EVENTS), stop),
+            taken=taken_of(self.events, start, stop),
+            attributes=self._attributes.get(user_id, {}),
+            changes=self._changes.get(user_id, {}),
+        )
+
+    def whole(self, user_id: str) -> Person:
+        """The record with every event, uncapped: what the towers are fitted on."""
+        start, stop = self.span(user_id)
+        return Person(
+            events=self.events.slice_of(start, stop),
+            attributes=self._attributes.get(user_id, {}),
+            changes=self._changes.get(user_id, {}),
+        )
+
+
+def taken_of(events: EventTable, start: int, stop: int) -> Taken:
+    """Every (item, type) of one user's rows with its newest moment."""
+    keys = events.item_codes[start:stop] * len(events.types) + events.type_codes[start:stop]
+    newest_first, places = np.unique(keys[::-1], return_index=True)
+    moments: IntArray = events.moments[start:stop][::-1][places]
+    items = events.items[newest_first // len(events.types)]
+    return Taken(items.tolist(), [events.types[code] for code in newest_first % len(events.types)], moments)
+
+
+def _static(users: AttributeTable) -> dict[str, dict[str, Any]]:
+    names = list(users.columns)
+    rows = zip(*(users.columns[name] for name in names), strict=True) if names else ()
+    return {user: dict(zip(names, row, strict=True)) for user, row in zip(users.ids, rows, strict=False)}
+
+
+def _changing(users: AttributeTable) -> Mapping[str, Mapping[str, Sequence[Change]]]:
+    found: defaultdict[str, dict[str, list[Change]]] = defaultdict(dict)
+    for name, changes in users.changes.items():
+        for code, moment, value in zip(changes.entity_codes, changes.moments, changes.values, strict=True):
+            found[users.ids[code]].setdefault(name, []).append(Change(int(moment), value))
+    return dict(found)

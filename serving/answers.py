@@ -1,0 +1,69 @@
+"""What the pipeline answers with: plain records that know nothing of HTTP."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+MAX_K = 500
+"""Most items that one answer may hold."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked, beside who and when."""
+
+    k: int = 20
+    """Number of items wanted."""
+    exclude: Collection[str] = ()
+    """Item ids that must not come back, such as those already on the page."""
+    explain: bool = False
+    """Whether each item comes with its reasons."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why an item was picked."""
+
+    code: str
+    """Name of the kind of reason: the source that brought it."""
+    item_id: str | None = None
+    """The item of the person's own past that speaks most for the pick, if there is one."""
+    title: str | None = None
+    """That item's name."""
+    weight: float = 0.0
+    """How much it speaks for the pick, in the source's own measure."""
+
+
+@dataclass(frozen=True)
+class RankedItem:
+    """One item of an answer."""
+
+    item_id: str
+    score: float
+    """Expected value of showing it: the sum over heads of weight times probability, minus for negative types."""
+    probabilities: dict[str, float]
+    """Calibrated probability of each event type."""
+    sources: tuple[str, ...]
+    """The sources that brought it, the one that ranks it best first."""
+    title: str | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """Why there are fewer items than wanted."""
+
+    wanted: int
+    given: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Items in order, best first."""
+
+    items: tuple[RankedItem, ...]
+    shortfall: Shortfall | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    """Milliseconds by stage."""
+    unknown: tuple[str, ...] = ()
+    """Ids of a given list that the bundle does not know; they stand in no order."""

@@ -1,0 +1,55 @@
+"""The union of what the sources propose, with each source's rank kept beside it. K candidates, S sources."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from features.arrays import IntArray
+from serving.situation import Situation
+from serving.sources import SOURCES, active_sources
+
+UNRANKED = 0
+
+
+class Candidates(NamedTuple):
+    """Items to be ranked, each once, in ascending order of rows."""
+
+    rows: IntArray
+    """int64 [K] item rows."""
+    ranks: IntArray
+    """int64 [K, S]: place in each source's list from 1, `UNRANKED` where the source did not bring the item."""
+
+    def sources_of(self, index: int) -> tuple[str, ...]:
+        """Names of the sources that brought a candidate, the one that ranks it best first."""
+        brought = np.flatnonzero(self.ranks[index])
+        order = brought[np.argsort(self.ranks[index][brought], kind="stable")]
+        return tuple(SOURCES[one].name for one in order)
+
+
+def retrieve(situation: Situation) -> Candidates:
+    """Ask every active source; nothing that is blocked comes back."""
+    lists = {source.name: source.retrieve(situation, size) for source, size in active_sources(situation)}
+    rows = np.unique(np.concatenate([*lists.values(), np.empty(0, dtype=np.int64)]))
+    return Candidates(rows, _ranks(rows, lists))
+
+
+def given(situation: Situation, rows: IntArray) -> Candidates:
+    """A given list as candidates, each with the place that it takes in the sources' own lists."""
+    lists = {source.name: source.retrieve(situation, size) for source, size in active_sources(situation)}
+    distinct = np.unique(rows)
+    kept = {name: _only(found, distinct) for name, found in lists.items()}
+    return Candidates(distinct, _ranks(distinct, kept))
+
+
+def _only(found: IntArray, distinct: IntArray) -> IntArray:
+    """The list with UNKNOWN (row 1, never a candidate) where an item was not asked for: places stay true."""
+    return np.where(np.isin(found, distinct), found, 1)
+
+
+def _ranks(rows: IntArray, lists: dict[str, IntArray]) -> IntArray:
+    ranks = np.full((len(rows), len(SOURCES)), UNRANKED, dtype=np.int64)
+    for column, source in enumerate(SOURCES):
+        found = lists.get(source.name, np.empty(0, dtype=np.int64))
+        wanted = np.flatnonzero(np.isin(found, rows))
+        ranks[np.searchsorted(rows, found[wanted]), column] = wanted + 1
+    return ranks

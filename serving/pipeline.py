@@ -1,0 +1,153 @@
+"""(person, query, moment, bundle) -> answer: everything that decides what a person sees, and nothing else.
+
+No store, no clock, no HTTP. Training makes its examples, evaluation and golden answers by calling this object.
+"""
+
+from collections.abc import Collection, Sequence
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+
+from features.arrays import FloatArray, IntArray
+from features.person import Person
+from features.vocabulary import RESERVED, UNKNOWN
+from serving.answers import Answer, Query, RankedItem, Shortfall
+from serving.bundle import Bundle
+from serving.candidates import Candidates, given, retrieve
+from serving.reasons import reasons_for
+from serving.rows import ranker_rows
+from serving.similar import similar_rows
+from serving.situation import Situation, situation
+
+SimilarKind = Literal["similar", "goes_with", "next"]
+
+
+class Pipeline:
+    """Answers from one bundle; safe to call from several threads."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        kinds = bundle.schema.dataset.types
+        self._utilities = np.array(
+            [kinds[head].weight * (-1.0 if kinds[head].sign == "negative" else 1.0) for head in bundle.schema.heads]
+        )
+
+    def recommend(self, person: Person, query: Query, moment: int) -> Answer:
+        """The best `query.k` items that this person may be shown at this moment (ms, or sequence number)."""
+        watch = _Watch()
+        here = situation(self.bundle, person, moment, query.exclude)
+        here.user_vector  # noqa: B018  (timed on its own; every later stage reads the cached value)
+        watch.lap("encode")
+        candidates = retrieve(here)
+        watch.lap("retrieve")
+        scores, probabilities = self.score(here, candidates)
+        watch.lap("rank")
+        order = np.argsort(-scores, kind="stable")[: query.k]
+        items = self._items(here, candidates, order, scores, probabilities, explain=query.explain)
+        watch.lap("answer")
+        return Answer(items, _shortfall(here, query.k, len(items)), watch.laps)
+
+    def rank(self, person: Person, item_ids: Sequence[str], moment: int, *, explain: bool = False) -> Answer:
+        """A given list in this person's order; ids that the bundle does not know are named in `unknown`."""
+        watch = _Watch()
+        rows = self.bundle.schema.items.rows(item_ids)
+        here = situation(self.bundle, person, moment)
+        candidates = given(here, rows[rows >= RESERVED])
+        scores, probabilities = self.score(here, candidates)
+        order = np.argsort(-scores, kind="stable")
+        items = self._items(here, candidates, order, scores, probabilities, explain=explain)
+        watch.lap("rank")
+        unknown = tuple(one for one, row in zip(item_ids, rows, strict=True) if row == UNKNOWN)
+        return Answer(items, None, watch.laps, unknown)
+
+    def similar(
+        self, item_ids: Sequence[str], k: int, kind: SimilarKind, moment: int, exclude: Collection[str] = ()
+    ) -> Answer:
+        """Items like the given ones (`similar`), taken along with them (`goes_with`), or after them (`next`)."""
+        watch = _Watch()
+        rows = self.bundle.schema.items.rows(item_ids)
+        blocked = self.bundle.catalogue.unavailable(moment)
+        blocked[rows] = True
+        blocked[self.bundle.schema.items.rows(exclude)] = True
+        blocked[:RESERVED] = True
+        found, scores = similar_rows(self.bundle, rows[rows >= RESERVED], k, kind, blocked)
+        items = tuple(self._plain(row, score, kind) for row, score in zip(found, scores, strict=True))
+        watch.lap(kind)
+        unknown = tuple(one for one, row in zip(item_ids, rows, strict=True) if row == UNKNOWN)
+        cause = f"only {len(items)} items have evidence for {kind!r}"
+        shortfall = Shortfall(k, len(items), cause) if len(items) < k else None
+        return Answer(items, shortfall, watch.laps, unknown)
+
+    def score(self, here: Situation, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
+        """Expected value float64 [K] and calibrated probabilities float64 [K, H] of each candidate."""
+        return self.expected(self.logits(here, candidates))
+
+    def expected(self, logits: FloatArray) -> tuple[np.ndarray, np.ndarray]:
+        """From logits float32 [K, H] to expected value float64 [K] and probabilities float64 [K, H]."""
+        probabilities = self.bundle.calibration.probabilities(logits)
+        return probabilities @ self._utilities, probabilities
+
+    def logits(self, here: Situation, candidates: Candidates) -> FloatArray:
+        """The ranker's raw answer, float32 [K, H]."""
+        if self.bundle.ranker is None:
+            raise RuntimeError("this bundle has no ranker yet; only training opens such a bundle")
+        if len(candidates.rows) == 0:
+            return np.empty((0, len(self._utilities)), dtype=np.float32)
+        rows = ranker_rows(here, candidates)
+        logits: FloatArray = self.bundle.ranker({name: value[None] for name, value in rows._asdict().items()})[0]
+        return logits
+
+    def _items(
+        self,
+        here: Situation,
+        candidates: Candidates,
+        order: IntArray,
+        scores: np.ndarray,
+        probabilities: np.ndarray,
+        *,
+        explain: bool,
+    ) -> tuple[RankedItem, ...]:
+        heads, catalogue, ids = self.bundle.schema.heads, self.bundle.catalogue, self.bundle.schema.items
+        items = []
+        for index in order:
+            row, sources = int(candidates.rows[index]), candidates.sources_of(int(index))
+            items.append(
+                RankedItem(
+                    item_id=ids.id_of(row),
+                    score=float(scores[index]),
+                    probabilities=dict(zip(heads, probabilities[index].tolist(), strict=True)),
+                    sources=sources,
+                    title=catalogue.title(row),
+                    reasons=reasons_for(here, row, sources) if explain else (),
+                )
+            )
+        return tuple(items)
+
+    def _plain(self, row: int, score: float, kind: str) -> RankedItem:
+        title = self.bundle.catalogue.title(int(row))
+        return RankedItem(self.bundle.schema.items.id_of(int(row)), float(score), {}, (kind,), title)
+
+
+def _shortfall(here: Situation, wanted: int, given_items: int) -> Shortfall | None:
+    if given_items >= wanted:
+        return None
+    eligible = int((~here.blocked).sum())
+    if eligible <= given_items:
+        cause = f"only {eligible} items may be shown: the others were taken, excluded, or are not available"
+    else:
+        cause = f"the candidate sources brought {given_items} of {eligible} items that may be shown"
+    return Shortfall(wanted, given_items, cause)
+
+
+class _Watch:
+    """Milliseconds between laps."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = perf_counter()
+        self.laps[name] = round((now - self._last) * 1000, 3)
+        self._last = now

@@ -1,0 +1,44 @@
+"""Why an item was picked: the source that brought it, and the item of the person's past that speaks most for it."""
+
+import numpy as np
+
+from features.arrays import FloatArray, IntArray
+from serving.answers import Reason
+from serving.situation import Situation
+from serving.sources import dots
+
+EXPLAINED_EVENTS = 50
+"""Newest events among which the reason is sought."""
+
+
+def reasons_for(situation: Situation, row: int, sources: tuple[str, ...]) -> tuple[Reason, ...]:
+    """One reason per source that brought an item, the one that ranks it best first."""
+    return tuple(_reason(situation, row, source) for source in sources)
+
+
+def _reason(situation: Situation, row: int, source: str) -> Reason:
+    past = situation.history.item_rows[::-1][:EXPLAINED_EVENTS]
+    if len(past) == 0 or source not in ("nearest", "transitions", "again"):
+        return Reason(code=source)
+    weights = _weights(situation, row, source, past)
+    strongest = int(np.argmax(weights))
+    if weights[strongest] <= 0:
+        return Reason(code=source)
+    cause = int(past[strongest])
+    return Reason(
+        code=source,
+        item_id=situation.bundle.schema.items.id_of(cause),
+        title=situation.bundle.catalogue.title(cause),
+        weight=float(weights[strongest]),
+    )
+
+
+def _weights(situation: Situation, row: int, source: str, past: IntArray) -> FloatArray:
+    """How much each event of the past (newest first) speaks for an item, in the source's measure."""
+    if source == "nearest":
+        return dots(situation.bundle.catalogue.vectors[past], situation.bundle.catalogue.vectors[row])
+    if source == "again":
+        return (past == row).astype(np.float32)
+    transitions = situation.bundle.transitions
+    weights: FloatArray = transitions.between(past, row) * transitions.settings.kernel(len(past)).astype(np.float32)
+    return weights

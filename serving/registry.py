@@ -1,0 +1,62 @@
+"""Which bundle is live: one small JSON file, replaced atomically, with one step of memory for a rollback."""
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from features.errors import BundleError
+from serving.bundle import verify_bundle
+
+REGISTRY = "registry.json"
+
+
+class Pointer(NamedTuple):
+    """What the registry says."""
+
+    live: Path
+    previous: Path | None
+
+
+def promote(bundle: Path, registry: Path) -> Pointer:
+    """Make a verified bundle the live one. Raises BundleError when it is damaged."""
+    verify_bundle(bundle)
+    live = bundle.resolve()
+    before = read_pointer(registry) if (registry / REGISTRY).exists() else None
+    if before is not None and before.live == live:
+        return before
+    return _write(Pointer(live, before.live if before else None), registry)
+
+
+def rollback(registry: Path) -> Pointer:
+    """Make the previous bundle live again; a second rollback returns. Raises BundleError when there is none."""
+    pointer = read_pointer(registry)
+    if pointer.previous is None:
+        raise BundleError(f"{registry / REGISTRY} knows no previous bundle", hint="Promote another one instead.")
+    verify_bundle(pointer.previous)
+    return _write(Pointer(pointer.previous, pointer.live), registry)
+
+
+def read_pointer(registry: Path) -> Pointer:
+    """The registry's content. Raises BundleError when it is absent or not readable."""
+    path = registry / REGISTRY
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        previous = content["previous"]
+        return Pointer(Path(content["live"]), None if previous is None else Path(previous))
+    except FileNotFoundError:
+        raise BundleError(f"no {REGISTRY} in {registry}", hint="Run `tailorbird promote BUNDLE` first.") from None
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise BundleError(f"{path} is not a registry", hint="Promote a bundle again to rewrite it.") from None
+
+
+def _write(pointer: Pointer, registry: Path) -> Pointer:
+    registry.mkdir(parents=True, exist_ok=True)
+    content = {"live": str(pointer.live), "previous": None if pointer.previous is None else str(pointer.previous)}
+    fresh = registry / f".{REGISTRY}.{os.getpid()}"
+    with fresh.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(registry / REGISTRY)
+    return pointer

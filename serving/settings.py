@@ -1,0 +1,33 @@
+"""How the pipeline answers: the part of the configuration that a bundle carries and a restart may change."""
+
+from pydantic import Field
+
+from features.strict import StrictConfig
+
+
+class SourceSizes(StrictConfig):
+    """How many candidates each source may bring; 0 switches a source off."""
+
+    nearest: int = Field(default=200, ge=0, le=2000)
+    """Items nearest to the user vector."""
+    transitions: int = Field(default=200, ge=0, le=2000)
+    """Items that often follow the person's past."""
+    popular: int = Field(default=50, ge=0, le=2000)
+    """Items with most positive events."""
+    trending: int = Field(default=50, ge=0, le=2000)
+    """Items with most recent positive events; needs events with a time."""
+    again: int = Field(default=50, ge=0, le=2000)
+    """Items of the person's own past that may come again."""
+    new: int = Field(default=20, ge=0, le=2000)
+    """Items seen first at most `new_days` ago, nearest first; needs events with a time."""
+
+
+class PipelineSettings(StrictConfig):
+    """From person to answer."""
+
+    max_events: int = Field(default=200, ge=1, le=2000)
+    """Newest events of a person that the towers, the transitions and the ranker read."""
+    sources: SourceSizes = SourceSizes()
+    """Candidates by source."""
+    new_days: float = Field(default=14.0, gt=0)
+    """Days after its first event during which an item counts as new."""

@@ -1,0 +1,304 @@
+"""The one command, `tailorbird`, which joins training and serving, and the names that user code imports.
+
+It only maps a command to a function; each side is imported when a command needs it, so that `serve` never
+loads torch.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from features.reading import Frames
+    from serving.bundle import Bundle
+
+PACKAGES = ("features", "models", "serving", "training")
+HOME = Path(__file__).resolve().parent
+CONFIG = click.option("--config", required=True, type=click.Path(path_type=Path), help="Configuration file (YAML).")
+STATE = click.option("--state", default="sqlite:///var/state.db", show_default=True, help="URL of the state.")
+REGISTRY = click.option(
+    "--registry", default="registry", show_default=True, type=click.Path(path_type=Path), help="Registry folder."
+)
+
+
+def train(config: Path | str, run: Path | str | None = None, frames: "Frames | None" = None) -> Path:
+    """Train on what a configuration names; returns the path of the bundle."""
+    from training.config import read_training_config
+    from training.run import train as run_training
+
+    settings, folder = read_training_config(config)
+    return run_training(settings, folder, Path(run) if run else _fresh_run(Path(config)), frames)
+
+
+def evaluate(config: Path | str, run: Path | str | None = None, share: float = 0.8, k: int = 20) -> dict[str, Any]:
+    """Train on the first part of the events by time and predict the rest; returns the figures."""
+    from features.tables import load_tables
+    from training.config import read_training_config
+    from training.rolling import evaluate as roll
+
+    settings, folder = read_training_config(config)
+    tables = load_tables(settings.dataset, folder)
+    return roll(settings, tables, Path(run) if run else _fresh_run(Path(config)), share=share, k=k)
+
+
+def recommend(
+    bundle: Path | str,
+    output: Path | str,
+    *,
+    config: Path | str | None = None,
+    state: str | None = None,
+    users: Path | str | None = None,
+    history: Path | str | None = None,
+    at: str | None = None,
+    k: int = 10,
+) -> int:
+    """Write lists for many people as Parquet; people and events come from a config's tables or from the state."""
+    from serving.batch import recommend_to_file
+
+    return recommend_to_file(
+        Path(bundle),
+        Path(output),
+        config=None if config is None else Path(config),
+        state=state,
+        users=None if users is None else Path(users),
+        history=None if history is None else Path(history),
+        at=at,
+        k=k,
+    )
+
+
+def open_bundle(path: Path | str) -> "Bundle":
+    """Verify and open a bundle."""
+    from serving.bundle import open_bundle as open_verified
+
+    return open_verified(Path(path))
+
+
+def _fresh_run(config: Path) -> Path:
+    return Path("runs") / f"{config.stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def _same_checkout() -> None:
+    """Refuse to start when a package of ours would come from elsewhere."""
+    for name in PACKAGES:
+        found = importlib.util.find_spec(name)
+        origin = Path(found.origin).resolve() if found and found.origin else None
+        if origin is None or origin.parent.parent != HOME:
+            raise click.ClickException(
+                f"the package {name!r} was found at {origin}, not beside {HOME / 'tailorbird.py'}; "
+                "run tailorbird from another folder, or remove that one from the path"
+            )
+
+
+class _Group(click.Group):
+    """Errors meant for the reader are printed as sentences, never as a stack trace."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from features.errors import TailorbirdError
+
+        try:
+            return super().invoke(ctx)
+        except TailorbirdError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=_Group)
+def main() -> None:
+    """Train, judge, serve and watch a personalization model of your own users, items and events."""
+    _same_checkout()
+
+
+@main.group("import")
+def import_() -> None:
+    """Bring a public data set into Tailorbird's form."""
+
+
+@import_.command("movielens")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("-o", "--output", default="var/movielens-1m", show_default=True, type=click.Path(path_type=Path))
+def import_movielens_(source: Path, output: Path) -> None:
+    """Read MovieLens 1M, the official files or a copy with order only."""
+    from training.importers import import_movielens
+
+    click.echo(import_movielens(source, output))
+
+
+@main.command()
+@click.option("-o", "--output", default="var/world", show_default=True, type=click.Path(path_type=Path))
+@click.option("--events", default=100_000, show_default=True, help="About how many events, 1,000 to 10,000,000.")
+@click.option("--users", type=int, help="People; one for every 50 events, if not given.")
+@click.option("--items", type=int, help="Things to buy and to watch; grows with the events, if not given.")
+@click.option("--days", default=60, show_default=True, help="Length of the recorded window.")
+@click.option("--end", help="End of the window (RFC 3339); the current hour, if not given.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--world", default="orderly", show_default=True, type=click.Choice(["orderly", "null"]))
+def simulate(output: Path, **chosen: Any) -> None:
+    """Write the tables of a simulated shop and streaming service, and a config that reads them."""
+    from training.simulator.settings import SimulatorSettings
+    from training.simulator.simulate import simulate as write_world
+
+    given = {name: value for name, value in chosen.items() if value is not None}
+    click.echo(write_world(SimulatorSettings.parse(given), output))
+
+
+@main.command()
+@CONFIG
+@click.option("--show-ids", is_flag=True, help="Print user ids and attributes of examples to the terminal.")
+@click.option("-o", "--output", default="var/check", show_default=True, type=click.Path(path_type=Path))
+def check(config: Path, show_ids: bool, output: Path) -> None:
+    """Hold the tables against every rule; exit status 1 when one of them is an error."""
+    from features.check_report import write
+    from features.checks import check_tables
+    from features.config import read_config
+
+    file = read_config(config)
+    report = check_tables(file.dataset, file.folder)
+    write(report, output)
+    click.echo(report.to_table(show_ids))
+    sys.exit(1 if report.errors else 0)
+
+
+@main.command("train")
+@CONFIG
+@click.option("--run", type=click.Path(path_type=Path), help="Run folder; runs/CONFIG-TIME, if not given.")
+def train_(config: Path, run: Path | None) -> None:
+    """Train, judge, export and seal a bundle; its path is the last line."""
+    bundle = train(config, run)
+    click.echo((bundle.parent / "report.md").read_text(encoding="utf-8"))
+    click.echo(bundle)
+
+
+@main.command("evaluate")
+@CONFIG
+@click.option("--run", type=click.Path(path_type=Path), help="Run folder; runs/CONFIG-TIME, if not given.")
+@click.option("--share", default=0.8, show_default=True, help="Share of the rows, by time, that is trained on.")
+@click.option("--k", default=20, show_default=True, help="Length of the judged lists.")
+def evaluate_(config: Path, run: Path | None, share: float, k: int) -> None:
+    """Train on the first part of the events by time, predict each later one, and compare with baselines."""
+    result = evaluate(config, run, share, k)
+    from training.rolling import as_text
+
+    click.echo(as_text(result))
+
+
+@main.command("recommend")
+@click.option("--bundle", required=True, type=click.Path(path_type=Path), help="Path of a bundle.")
+@click.option("--config", type=click.Path(path_type=Path), help="Take people and events from a config's tables.")
+@click.option("--state", help="Take people and events from the state at this URL.")
+@click.option("--users", type=click.Path(path_type=Path), help="File whose user_id column says for whom.")
+@click.option("--history", type=click.Path(path_type=Path), help="Table of events in place of the config's.")
+@click.option("--at", help="Moment of the requests (RFC 3339, or a sequence number).")
+@click.option("--k", default=10, show_default=True, help="Items per person.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Parquet file to write.")
+def recommend_(bundle: Path, output: Path, **chosen: Any) -> None:
+    """Write lists for many people: user_id, item_id, rank, score."""
+    rows = recommend(bundle, output, **chosen)
+    click.echo(f"{rows} rows in {output}")
+
+
+@main.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@REGISTRY
+def promote(bundle: Path, registry: Path) -> None:
+    """Make a bundle the live one."""
+    from serving.registry import promote as make_live
+
+    click.echo(f"live: {make_live(bundle, registry).live}")
+
+
+@main.command()
+@REGISTRY
+def rollback(registry: Path) -> None:
+    """Make the previous bundle live again."""
+    from serving.registry import rollback as return_to_previous
+
+    click.echo(f"live: {return_to_previous(registry).live}")
+
+
+@main.command()
+@click.option("--bundle", type=click.Path(path_type=Path), help="Path of a bundle.")
+@click.option("--registry", type=click.Path(path_type=Path), help="Registry folder, whose live bundle is served.")
+@STATE
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=3000, show_default=True)
+@click.option("--workers", default=1, show_default=True)
+def serve(bundle: Path | None, registry: Path | None, **where: Any) -> None:
+    """Answer over HTTP."""
+    from serving.launch import serve as start
+
+    start(bundle, registry, **where)
+
+
+@main.command()
+@click.option("--bundle", required=True, type=click.Path(path_type=Path), help="Path of a bundle.")
+def bento(bundle: Path) -> None:
+    """Build a Bento that holds a bundle; its tag is the last line."""
+    from serving.bento import build_bento
+
+    click.echo(build_bento(bundle))
+
+
+@main.group()
+def state() -> None:
+    """What is known of each person."""
+
+
+@state.command("load")
+@CONFIG
+@STATE
+def load_state(config: Path, state: str) -> None:
+    """Fill the state from a config's tables; a second time doubles nothing."""
+    from features.config import read_config
+    from features.tables import load_tables
+    from serving.state import load_tables_into_state, open_state
+
+    file = read_config(config)
+    store = open_state(state)
+    stored = load_tables_into_state(store, file.dataset, load_tables(file.dataset, file.folder))
+    click.echo(f"{stored} new events in {state}")
+
+
+@main.command()
+@click.option("--events", default=60_000, show_default=True, help="About how many events to simulate.")
+@click.option("--folder", default="var/demo", show_default=True, type=click.Path(path_type=Path))
+@click.option("--port", default=3000, show_default=True)
+@click.option("--no-serve", is_flag=True, help="End after the bundle.")
+def demo(events: int, folder: Path, port: int, no_serve: bool) -> None:
+    """Simulate a world, check it, train on it, load the state, and serve a page of personal picks."""
+    config = folder / "world" / "config.yaml"
+    run = folder / f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    store = f"sqlite:///{folder / 'state.db'}"
+    steps: Sequence[tuple[str, Callable[[], Any]]] = (
+        ("simulate a world", lambda: _call(simulate, "-o", str(folder / "world"), "--events", str(events))),
+        ("check its tables", lambda: _call(check, "--config", str(config), "-o", str(run))),
+        ("train", lambda: _call(train_, "--config", str(config), "--run", str(run))),
+        ("make the bundle live", lambda: _call(promote, str(run / "bundle"), "--registry", str(folder / "registry"))),
+        ("load the state", lambda: _call(load_state, "--config", str(config), "--state", store)),
+    )
+    for number, (title, step) in enumerate(steps, start=1):
+        click.secho(f"[{number}/{len(steps)}] {title}", bold=True)
+        step()
+    click.echo(f"bundle: {run / 'bundle'}")
+    if not no_serve:
+        from serving.launch import announce
+
+        click.echo(announce(run / "bundle", store, port))
+        _call(serve, "--registry", str(folder / "registry"), "--state", store, "--port", str(port))
+
+
+def _call(command: click.Command, *arguments: str) -> None:
+    """Run a command as the terminal would, and stop when it fails."""
+    try:
+        command.main(list(arguments), standalone_mode=False)
+    except SystemExit as stop:
+        if stop.code:
+            raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Judging a bundle at moments that it has not seen: the whole, each source alone, and the plain baselines.
+
+The whole and the sources come from the very pipeline that serves; the full catalogue is ranked, with no sampled
+negatives. One request is one moment; every system sees the same history and the same blocked items.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from features.arrays import FloatArray, IntArray
+from serving.bundle import Bundle
+from serving.candidates import retrieve
+from serving.pipeline import Pipeline
+from serving.situation import situation
+from serving.sources import SOURCES, active_sources, best
+from serving.transitions import Transitions
+from training.examples import Moment, in_parallel
+from training.metrics import Judged
+
+WHOLE = "tailorbird"
+MARKOV = "markov"
+TOWERS = "two-towers"
+DEPTH = 100
+
+
+class Verdict(NamedTuple):
+    """What one moment showed."""
+
+    lists: dict[str, IntArray]
+    """Rows by system, at most DEPTH, best first."""
+    target: int
+    """Row of what was taken."""
+    history: int
+    """Events that the towers saw."""
+    logits: FloatArray
+    """float32 [K, H] of all candidates; empty without a ranker."""
+    place: int
+    """Index of the target among the candidates; -1 when no source brought it."""
+
+
+def judge(
+    bundle_path: Path, moments: Sequence[Moment], markov: Transitions, *, workers: int, label: str
+) -> list[Verdict]:
+    """Every system's list at every moment."""
+    return list(in_parallel(partial(_verdict, markov=markov), bundle_path, moments, workers, label))
+
+
+def judged(verdicts: Sequence[Verdict], users: IntArray) -> Mapping[str, Judged]:
+    """The lists of each system, ready for metrics."""
+    targets = np.array([one.target for one in verdicts], dtype=np.int64)
+    return {system: Judged([one.lists[system] for one in verdicts], targets, users) for system in verdicts[0].lists}
+
+
+def _verdict(bundle: Bundle, moment: Moment, markov: Transitions) -> Verdict:
+    here = situation(bundle, moment.person, moment.moment)
+    sources: dict[str, IntArray] = {}
+    for source, size in active_sources(here):
+        name = TOWERS if source.name == "nearest" else source.name
+        sources[name] = source.retrieve(here, max(size, DEPTH))[:DEPTH]
+    sources[MARKOV] = best(markov.scores(here.history.item_rows), DEPTH, here)
+    target = bundle.schema.items.row(moment.item_id)
+    candidates = retrieve(here)
+    place = np.flatnonzero(candidates.rows == target)
+    logits = np.empty((0, len(bundle.schema.heads)), dtype=np.float32)
+    lists: dict[str, Any] = {}
+    if bundle.ranker is not None:
+        pipeline = Pipeline(bundle)
+        logits = pipeline.logits(here, candidates)
+        order = np.argsort(-pipeline.expected(logits)[0], kind="stable")[:DEPTH]
+        lists[WHOLE] = candidates.rows[order]
+    return Verdict(
+        lists={**lists, **sources},
+        target=target,
+        history=len(here.history.item_rows),
+        logits=logits,
+        place=int(place[0]) if len(place) else -1,
+    )
+
+
+SINGLE_SOURCES = tuple(TOWERS if source.name == "nearest" else source.name for source in SOURCES)

@@ -1,0 +1,134 @@
+"""The ranker's examples: what the pipeline would have ranked at the moment before something wanted happened.
+
+Made by the pipeline itself, through the exported graphs, one request at a time. A positive counts only when a
+source retrieved it and is never appended. N examples, K candidates (padded), F features, T history events.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from features.arrays import FloatArray, IntArray
+from features.person import Person
+from features.vocabulary import PAD
+from serving.bundle import open_bundle
+from serving.candidates import retrieve
+from serving.rows import ATTENTION_EVENTS, ranker_rows
+from serving.situation import situation
+
+
+class Moment(NamedTuple):
+    """Something wanted that a person did, seen from just before it."""
+
+    person: Person
+    """Knows nothing at or after the event."""
+    moment: int
+    """One tick before the event."""
+    item_id: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Retrieved positives with all candidates beside them, padded to the widest."""
+
+    features: FloatArray
+    """float32 [N, K, F]"""
+    rows: npt.NDArray[np.int32]
+    """int32 [N, K] item rows, PAD behind the last candidate."""
+    history_rows: npt.NDArray[np.int32]
+    """int32 [N, T] newest first, PAD behind the oldest."""
+    targets: IntArray
+    """int64 [N]: which candidate was taken."""
+    heads: IntArray
+    """int64 [N]: index into schema.heads of the type of the event."""
+    asked: int
+    """Moments that were tried, those whose positive no source retrieved among them."""
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def reached(self) -> float:
+        """Share of the positives that some source retrieved."""
+        return len(self) / max(self.asked, 1)
+
+
+class _Example(NamedTuple):
+    features: FloatArray
+    rows: IntArray
+    history_rows: IntArray
+    target: int
+    head: int
+
+
+def make_examples(bundle_path: Path, moments: Sequence[Moment], *, workers: int, label: str) -> Examples:
+    """Ask the bundle's pipeline at each moment; the order of the examples is that of the moments."""
+    found = [one for one in in_parallel(_example_of, bundle_path, moments, workers, label) if one is not None]
+    return _stacked(found, len(moments))
+
+
+def in_parallel(
+    work: Callable[[Any, Any], Any], bundle_path: Path, tasks: Sequence[Any], workers: int, label: str
+) -> Iterable[Any]:
+    """`work(bundle, task)` for every task, in order, over processes that each open the bundle once."""
+    if workers <= 1 or len(tasks) < 200:
+        bundle = open_bundle(bundle_path)
+        yield from (work(bundle, task) for task in tqdm(tasks, desc=label, disable=None, leave=False))
+        return
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _open_in_worker, (bundle_path, work)) as pool:
+        answers = pool.map(_work_in_worker, tasks, chunksize=32)
+        yield from tqdm(answers, total=len(tasks), desc=label, disable=None, leave=False)
+
+
+_worker: dict[str, Any] = {}
+
+
+def _open_in_worker(bundle_path: Path, work: Callable[[Any, Any], Any]) -> None:
+    _worker.update(bundle=open_bundle(bundle_path), work=work)
+
+
+def _work_in_worker(task: Any) -> Any:
+    return _worker["work"](_worker["bundle"], task)
+
+
+def _example_of(bundle: Any, moment: Moment) -> _Example | None:
+    here = situation(bundle, moment.person, moment.moment)
+    candidates = retrieve(here)
+    target = np.flatnonzero(candidates.rows == bundle.schema.items.row(moment.item_id))
+    if len(target) == 0:
+        return None
+    return _Example(
+        features=ranker_rows(here, candidates).features,
+        rows=candidates.rows,
+        history_rows=here.history.item_rows[::-1][:ATTENTION_EVENTS],
+        target=int(target[0]),
+        head=bundle.schema.heads.index(moment.type),
+    )
+
+
+def _stacked(found: list[_Example], asked: int) -> Examples:
+    widest = max((len(one.rows) for one in found), default=1)
+    size = (len(found), widest)
+    n_features = found[0].features.shape[1] if found else 0
+    examples = Examples(
+        features=np.zeros((*size, n_features), dtype=np.float32),
+        rows=np.full(size, PAD, dtype=np.int32),
+        history_rows=np.full((len(found), ATTENTION_EVENTS), PAD, dtype=np.int32),
+        targets=np.array([one.target for one in found], dtype=np.int64),
+        heads=np.array([one.head for one in found], dtype=np.int64),
+        asked=asked,
+    )
+    for index, one in enumerate(found):
+        examples.features[index, : len(one.rows)] = one.features
+        examples.rows[index, : len(one.rows)] = one.rows
+        examples.history_rows[index, : len(one.history_rows)] = one.history_rows
+    return examples

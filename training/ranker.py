@@ -1,0 +1,198 @@
+"""Fitting the ranker on the pipeline's own examples, and calibrating it on later ones."""
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from features.arrays import FloatArray
+from features.strict import StrictConfig
+from models.config import RankerConfig
+from models.losses import ranking_loss
+from models.ranker import Ranker
+from serving.calibration import Calibration
+from training.examples import Examples
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+class RankerFitConfig(StrictConfig):
+    """How the ranker is fitted."""
+
+    max_examples: int = Field(default=20_000, ge=1)
+    """Examples drawn from slice B, evenly over its moments."""
+    epochs: int = Field(default=8, ge=1)
+    """Passes over the examples; the best by the held-out tenth is kept."""
+    batch_size: int = Field(default=64, ge=1)
+    """Examples, each with all its candidates, per step."""
+    learning_rate: float = Field(default=2e-3, gt=0)
+    """Highest step size of AdamW; it falls to zero along a cosine."""
+    weight_decay: float = Field(default=1e-4, ge=0)
+    """Of AdamW."""
+    binary_weight: float = Field(default=0.1, ge=0)
+    """Weight of binary cross-entropy beside the listwise loss."""
+
+
+class _ExampleSet(Dataset[int]):
+    """Indices only: a batch is cut out of the arrays in one go by `_Batches`."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+class _Batches:
+    """Cuts batches out of the example arrays, narrowed to the widest list within."""
+
+    def __init__(self, examples: Examples, keep: np.ndarray) -> None:
+        self._examples = examples
+        self._keep = keep
+
+    def __call__(self, indices: list[int]) -> Batch:
+        rows = self._keep[indices]
+        part = self._examples
+        width = max(1, int((part.rows[rows] > 0).sum(axis=1).max()))
+        return (
+            torch.from_numpy(part.features[rows, :width]),
+            torch.from_numpy(part.rows[rows, :width].astype(np.int64)),
+            torch.from_numpy(part.history_rows[rows].astype(np.int64)),
+            torch.from_numpy(part.targets[rows]),
+            torch.from_numpy(part.heads[rows]),
+        )
+
+
+class RankerFit(pl.LightningModule):
+    """The ranker with its loss, its optimiser, and the frozen item vectors."""
+
+    def __init__(self, ranker: Ranker, item_vectors: Tensor, config: RankerFitConfig, steps: int) -> None:
+        super().__init__()
+        self.ranker = ranker
+        self.config = config
+        self.steps = steps
+        self.register_buffer("item_vectors", item_vectors, persistent=False)
+        self.best = float("inf")
+        self.best_weights: dict[str, Tensor] = {}
+        self._losses: list[float] = []
+
+    def logits(self, batch: Batch) -> Tensor:
+        """[B, K, H]"""
+        features, rows, history_rows, _, _ = batch
+        vectors = self.item_vectors
+        assert isinstance(vectors, Tensor)
+        logits: Tensor = self.ranker(features, vectors[rows], vectors[history_rows], (history_rows > 0).float())
+        return logits
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        loss = ranking_loss(self.logits(batch), batch[3], batch[4], batch[1] > 0, self.config.binary_weight)
+        self.log("ranker_loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        loss = ranking_loss(self.logits(batch), batch[3], batch[4], batch[1] > 0, binary_weight=0.0)
+        self._losses.append(float(loss) * len(batch[3]))
+
+    def on_validation_epoch_end(self) -> None:
+        if self.trainer.sanity_checking:
+            self._losses.clear()
+            return
+        total, self._losses = sum(self._losses), []
+        self.log("ranker_validation_loss", total)
+        if total < self.best:
+            self.best = total
+            self.best_weights = {name: value.clone() for name, value in self.ranker.state_dict().items()}
+
+    def configure_optimizers(self) -> dict[str, object]:
+        optimizer = torch.optim.AdamW(
+            self.ranker.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.config.learning_rate, total_steps=max(self.steps, 2), pct_start=0.1
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def fit_ranker(
+    examples: Examples,
+    item_vectors: FloatArray,
+    n_heads: int,
+    shape: RankerConfig,
+    config: RankerFitConfig,
+    *,
+    seed: int,
+) -> Ranker:
+    """The ranker that orders a held-out tenth of the examples best."""
+    pl.seed_everything(seed, workers=True, verbose=False)
+    ranker = Ranker(examples.features.shape[2], n_heads, shape)
+    ranker.standardise.set(*_moments(examples))
+    order = np.random.default_rng(seed).permutation(len(examples))
+    held_out, kept = np.split(order, [max(1, len(order) // 10)])
+    train = _loader(examples, kept, config.batch_size, seed, shuffle=True)
+    steps = config.epochs * len(train)
+    fit = RankerFit(ranker, torch.from_numpy(np.array(item_vectors)), config, steps)
+    trainer = pl.Trainer(
+        max_epochs=config.epochs,
+        accelerator="auto",
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        gradient_clip_val=1.0,
+        deterministic=True,
+    )
+    trainer.fit(fit, train, _loader(examples, held_out, config.batch_size, seed, shuffle=False))
+    ranker.load_state_dict(fit.best_weights)
+    return ranker.eval()
+
+
+def calibrate(logits: FloatArray, labels: np.ndarray) -> Calibration:
+    """Platt's line per head from float32 [M, H] logits of all candidates and bool [M, H] labels.
+
+    Newton steps on the logistic loss; a head without a positive keeps its slope and is only shifted.
+    """
+    lines = [_platt(logits[:, head].astype(np.float64), labels[:, head]) for head in range(logits.shape[1])]
+    return Calibration(slopes=tuple(line[0] for line in lines), intercepts=tuple(line[1] for line in lines))
+
+
+def _platt(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    positives = int(labels.sum())
+    # Platt's smoothed targets: they keep the line finite when the classes can be told apart.
+    high, low = (positives + 1) / (positives + 2), 1 / (len(labels) - positives + 2)
+    targets = np.where(labels, high, low)
+    line = np.array([1.0, -float(np.log(len(labels) / (positives + 1)))])
+    design = np.stack([logits, np.ones_like(logits)], axis=1)
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-np.clip(design @ line, -40, 40)))
+        gradient = design.T @ (p - targets)
+        curvature = (design * (p * (1 - p))[:, None]).T @ design + 1e-6 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        line -= np.clip(step, -1.0, 1.0)
+        if np.abs(step).max() < 1e-8:
+            break
+    return max(float(line[0]), 1e-3), float(line[1])
+
+
+def _moments(examples: Examples) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each feature over all real candidates."""
+    real = examples.features[examples.rows > 0]
+    return (
+        torch.from_numpy(real.mean(axis=0, dtype=np.float64).astype(np.float32)),
+        torch.from_numpy(real.std(axis=0, dtype=np.float64).astype(np.float32)),
+    )
+
+
+def _loader(examples: Examples, keep: np.ndarray, batch_size: int, seed: int, *, shuffle: bool) -> "DataLoader[Batch]":
+    generator = torch.Generator().manual_seed(seed)
+    return DataLoader(
+        _ExampleSet(len(keep)),  # type: ignore[arg-type]
+        batch_size=batch_size,
+        shuffle=shuffle,
+        collate_fn=_Batches(examples, keep),  # type: ignore[arg-type]
+        generator=generator,
+    )

@@ -1,0 +1,290 @@
+"""`tailorbird train`: from a configuration to one sealed bundle, in a run folder that holds everything about it.
+
+The order: check the tables; fit a first stage on slice A; make the ranker's examples on B and fit it; calibrate and
+judge on C; then refit towers, transitions and statistics on all events for as many epochs as the first stage
+chose. The ranker and its calibration stay. A step whose result lies in the run folder is not done again.
+"""
+
+import json
+import platform
+import shutil
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from features import check_report
+from features.arrays import BoolArray
+from features.checks import check_tables
+from features.errors import DataError
+from features.events import EventTable, Tables
+from features.people import People
+from features.reading import Frames
+from features.schema import Schema
+from features.tables import load_tables
+from serving.bundle import Bundle, assemble, fresh_staging, open_bundle, seal_bundle
+from serving.golden import GOLDEN, record_golden
+from serving.pipeline import Pipeline
+from serving.transitions import TransitionSettings
+from training.baselines import markov_chain
+from training.config import TrainingConfig
+from training.evaluation import Verdict, judge
+from training.examples import Moment, make_examples
+from training.export import export_ranker
+from training.golden import simulated_people
+from training.ranker import calibrate, fit_ranker
+from training.report import Findings, shift_of, write_report
+from training.slices import A, B, C, Slices, cut, positive_rows
+from training.stage import FittedStage, fit_schema_on, fit_stage
+from training.statistics import item_rows
+from training.tower_data import ValidationPerson
+from training.transition_search import choose_settings
+
+GOLDEN_K = 20
+SHIFT_MOMENTS = 500
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: what it was asked, what it read, and where it writes."""
+
+    config: TrainingConfig
+    tables: Tables
+    people: People
+    slices: Slices
+    folder: Path
+
+    @property
+    def events(self) -> EventTable:
+        """All events but exposures; the slices are theirs."""
+        return self.people.events
+
+
+def train(config: TrainingConfig, folder: Path, run: Path, frames: Frames | None = None) -> Path:
+    """Check and read what `config.dataset` names, train on it, and return the path of the bundle.
+
+    Raises DataError when a check finds an error; nothing is repaired.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    check = check_tables(config.dataset, folder, frames)
+    check_report.write(check, run)
+    if check.errors:
+        raise DataError(
+            f"{len(check.errors)} checks failed: {', '.join(one.rule for one in check.errors)}",
+            hint=f"See {run / 'check.md'}; nothing was repaired or trained.",
+        )
+    return train_on(config, load_tables(config.dataset, folder, frames), run)
+
+
+def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
+    """Train on tables that were read; returns the path of the bundle, `run`/bundle."""
+    started = time.time()
+    run.mkdir(parents=True, exist_ok=True)
+    bundle = run / "bundle"
+    if bundle.exists():
+        return bundle
+    content = config.model_dump(mode="json", by_alias=True)
+    (run / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    people = People(config.dataset, tables)
+    this = Run(config, tables, people, cut(config.dataset, people.events), run)
+    settings = _transition_settings(this)
+    first, stage = _first_stage(this, settings)
+    ranked, reached = _ranked(this, first)
+    verdicts, moments = _judged(this, ranked)
+    calibrated = _calibrated(this, ranked, verdicts)
+    _final(this, settings, stage.epochs, calibrated, bundle, started)
+    findings = Findings(
+        config=config,
+        verdicts=verdicts,
+        moments=moments,
+        attributes=_protected(this, moments),
+        bundle=open_bundle(calibrated),
+        reached=reached,
+        epochs=stage.epochs,
+        slices={name: int((this.slices.codes == code).sum()) for name, code in (("A", A), ("B", B), ("C", C))},
+        shift=shift_of(calibrated, bundle, [one for _, one in moments[:SHIFT_MOMENTS]]),
+        seconds=time.time() - started,
+    )
+    write_report(findings, run)
+    return bundle
+
+
+def _transition_settings(this: Run) -> TransitionSettings:
+    """The settings that predict each user's first wanted item of slice B best from their events of slice A."""
+    path = this.folder / "transitions.json"
+    if path.exists():
+        return TransitionSettings.parse(json.loads(path.read_text(encoding="utf-8")))
+    positive = positive_rows(this.config.dataset, this.events)
+    schema, _ = fit_schema_on(this.config, this.tables, _all_events(this, A))
+    known = this.events.where(positive & (this.slices.codes == A))
+    later = this.events.where(positive & (this.slices.codes == B))
+    targets = np.full(len(known.users), -1, dtype=np.int64)
+    rows = item_rows(schema, later)[::-1]
+    targets[later.user_codes[::-1]] = np.where(rows > 1, rows, -1)
+    repeats = any(kind.repeat != "never" for kind in this.config.dataset.types.values())
+    settings = choose_settings(
+        item_rows(schema, known),
+        known.offsets,
+        len(schema.items),
+        targets,
+        not repeats,
+        this.config.transition_seconds,
+    )
+    settings = settings.model_copy(update={"max_history": this.config.pipeline.max_events})
+    path.write_text(settings.model_dump_json(indent=1), encoding="utf-8")
+    return settings
+
+
+def _all_events(this: Run, *codes: int) -> BoolArray:
+    """bool over all events of the tables: those of the given slices; exposures belong to none."""
+    everything = this.tables.events
+    kept = this.people.events.event_ids[np.isin(this.slices.codes, codes)]
+    return np.asarray(np.isin(everything.event_ids.astype(str), kept.astype(str)))
+
+
+def _first_stage(this: Run, settings: TransitionSettings) -> tuple[Path, FittedStage]:
+    """Everything but the ranker, fitted on slice A; validated on slice C."""
+    target = this.folder / "stages" / "first"
+    schema, events = fit_schema_on(this.config, this.tables, _all_events(this, A))
+    epochs = target / "epochs.json"
+    if target.exists():
+        return target, FittedStage(schema, int(epochs.read_text(encoding="utf-8")))
+    staging = fresh_staging(target)
+    validation = _validation(this, schema)
+    stage = fit_stage(
+        this.config, this.tables, schema, events, settings, staging, this.folder / "checkpoints" / "first",
+        validation=validation,
+    )  # fmt: skip
+    (staging / "epochs.json").write_text(str(stage.epochs), encoding="utf-8")
+    return seal_bundle(staging, target, _provenance(this)), stage
+
+
+def _validation(this: Run, schema: Schema) -> list[ValidationPerson]:
+    """People just before something wanted of slice C, for early stopping."""
+    chosen = moments_of(this, C, min(this.config.evaluation.max_moments, 2_000))
+    return [ValidationPerson(one.person, one.moment, schema.items.row(one.item_id)) for _, one in chosen]
+
+
+def moments_of(this: Run, slice_code: int, limit: int) -> list[tuple[str, Moment]]:
+    """At most `limit` moments of a slice before something wanted, drawn evenly, with their users, in row order."""
+    events, dataset = this.events, this.config.dataset
+    rows = this.slices.rows(slice_code, positive_rows(dataset, events))
+    if len(rows) > limit:
+        rows = np.sort(np.random.default_rng(this.config.seed).choice(rows, limit, replace=False))
+    chosen = []
+    for row in rows:
+        user, moment = str(events.users[events.user_codes[row]]), int(events.moments[row]) - 1
+        context = {name: column[row] for name, column in events.contexts.items()}
+        chosen.append(
+            (
+                user,
+                Moment(
+                    person=replace(this.people.person(user, moment), context=context),
+                    moment=moment,
+                    item_id=str(events.items[events.item_codes[row]]),
+                    type=events.types[events.type_codes[row]],
+                ),
+            )
+        )
+    return chosen
+
+
+def _ranked(this: Run, first: Path) -> tuple[Path, float]:
+    """The first stage with a ranker fitted on slice B, and the share of positives that the sources reached."""
+    target = this.folder / "stages" / "ranked"
+    if target.exists():
+        return target, float((target / "reached.json").read_text(encoding="utf-8"))
+    bundle = open_bundle(first)
+    moments = [one for _, one in moments_of(this, B, this.config.ranker_fit.max_examples)]
+    examples = make_examples(first, moments, workers=this.config.workers, label="examples")
+    if len(examples) < 2:
+        raise DataError(
+            f"only {len(examples)} of {examples.asked} events of slice B were reached by a candidate source; "
+            "a ranker cannot be fitted",
+            hint="More events per user are needed: at least three, for a few users.",
+        )
+    heads = len(bundle.schema.heads)
+    vectors = np.asarray(bundle.catalogue.vectors)
+    ranker = fit_ranker(examples, vectors, heads, this.config.ranker, this.config.ranker_fit, seed=this.config.seed)
+    staging = _copy(first, target)
+    export_ranker(ranker, vectors, examples.features[: len(examples)].reshape(-1, examples.features.shape[2])[:5000],
+                  staging / "ranker.onnx")  # fmt: skip
+    (staging / "reached.json").write_text(str(examples.reached), encoding="utf-8")
+    return seal_bundle(staging, target, _provenance(this)), examples.reached
+
+
+def _judged(this: Run, ranked: Path) -> tuple[list[Verdict], list[tuple[str, Moment]]]:
+    """Every system on slice C, which no fit has seen."""
+    moments = moments_of(this, C, this.config.evaluation.max_moments)
+    schema, events = fit_schema_on(this.config, this.tables, _all_events(this, A))
+    positive = events.where(positive_rows(this.config.dataset, events))
+    markov = markov_chain(item_rows(schema, positive), positive.offsets, len(schema.items))
+    verdicts = judge(ranked, [one for _, one in moments], markov, workers=this.config.workers, label="judging")
+    return verdicts, moments
+
+
+def _calibrated(this: Run, ranked: Path, verdicts: list[Verdict]) -> Path:
+    """The ranked stage with the calibration of every other moment of slice C; the rest judges it."""
+    target = this.folder / "stages" / "calibrated"
+    if target.exists():
+        return target
+    bundle = open_bundle(ranked)
+    heads = {name: index for index, name in enumerate(bundle.schema.heads)}
+    half = verdicts[::2]
+    logits = np.concatenate([one.logits for one in half])
+    labels = np.zeros(logits.shape, dtype=bool)
+    starts = np.cumsum([0, *(len(one.logits) for one in half[:-1])])
+    types = [one.type for _, one in moments_of(this, C, this.config.evaluation.max_moments)][::2]
+    for start, verdict, name in zip(starts, half, types, strict=True):
+        if verdict.place >= 0:
+            labels[start + verdict.place, heads[name]] = True
+    staging = _copy(ranked, target)
+    (staging / "calibration.json").write_text(calibrate(logits, labels).model_dump_json(), encoding="utf-8")
+    return seal_bundle(staging, target, _provenance(this))
+
+
+def _final(
+    this: Run, settings: TransitionSettings, epochs: int, calibrated: Path, target: Path, started: float
+) -> None:
+    """Refit on every event, add the ranker and its calibration, record golden answers, seal."""
+    schema, events = fit_schema_on(this.config, this.tables, np.ones(len(this.tables.events), dtype=bool))
+    staging = fresh_staging(target)
+    fit_stage(
+        this.config, this.tables, schema, events, settings, staging, this.folder / "checkpoints" / "final",
+        epochs=epochs,
+    )  # fmt: skip
+    for name in ("ranker.onnx", "calibration.json"):
+        shutil.copy(calibrated / name, staging / name)
+    provenance = _provenance(this) | {"seconds": round(time.time() - started, 1)}
+    bundle: Bundle = assemble(staging, {})
+    people = simulated_people(bundle, this.config.seed)
+    record_golden(Pipeline(bundle), people, GOLDEN_K, staging / GOLDEN)
+    seal_bundle(staging, target, provenance)
+
+
+def _copy(source: Path, target: Path) -> Path:
+    staging = fresh_staging(target)
+    shutil.copytree(source, staging, dirs_exist_ok=True)
+    (staging / "manifest.json").unlink()
+    return staging
+
+
+def _protected(this: Run, moments: list[tuple[str, Moment]]) -> dict[str, list[str]]:
+    """Values of the protected attributes by moment."""
+    names = [name for name, column in this.config.dataset.users.columns.items() if column.protected]
+    return {name: [str(one.person.attribute(name, one.moment)) for _, one in moments] for name in names}
+
+
+def _provenance(this: Run) -> dict[str, Any]:
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": this.config.model_dump(mode="json", by_alias=True),
+        "data": this.tables.fingerprint,
+        "newest_event": int(this.events.moments.max()),
+        "newest_item_change": 0,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,134 @@
+"""One stage: schema, transitions, statistics and towers fitted on some of the events, laid out as a bundle.
+
+Training does this twice, first on slice A and at last on everything; the ranker joins from outside. A stage that
+was sealed before is found again and not fitted twice.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from features.arrays import BoolArray, IntArray
+from features.events import AttributeTable, EventTable, Tables
+from features.schema import Schema, fit_schema
+from features.vocabulary import RESERVED
+from serving.calibration import Calibration
+from serving.catalogue import ALWAYS, Catalogue
+from serving.graph import Graph
+from serving.index import ItemIndex
+from serving.transitions import TransitionSettings
+from training.config import TrainingConfig
+from training.export import export_item_tower, export_user_tower
+from training.slices import positive_rows
+from training.statistics import fit_statistics, item_rows
+from training.tower_data import ValidationPerson, tower_data
+from training.towers import fit_towers
+from training.transitions import fit_transitions
+
+EMBEDDING_BATCH = 1024
+
+
+class FittedStage(NamedTuple):
+    """What a stage learned that later stages need."""
+
+    schema: Schema
+    epochs: int
+    """Epochs after which the towers were best."""
+
+
+def fit_schema_on(config: TrainingConfig, tables: Tables, keep: BoolArray) -> tuple[Schema, EventTable]:
+    """The schema of the events of a mask over all events, and those events without mere exposures."""
+    events = tables.events.where(keep)
+    schema = fit_schema(config.dataset, events, tables.users, tables.items)
+    shown = np.array([config.dataset.types[name].sign == "exposure" for name in events.types])
+    return schema, events.where(~shown[events.type_codes])
+
+
+def fit_stage(
+    config: TrainingConfig,
+    tables: Tables,
+    schema: Schema,
+    events: EventTable,
+    transition_settings: TransitionSettings,
+    staging: Path,
+    run: Path,
+    *,
+    validation: list[ValidationPerson] | None = None,
+    epochs: int | None = None,
+) -> FittedStage:
+    """Fit everything but the ranker on `events` and lay it in `staging`; checkpoints go to `run`."""
+    positive = events.where(positive_rows(config.dataset, events))
+    fit_transitions(item_rows(schema, positive), positive.offsets, len(schema.items), transition_settings).save(
+        staging / "transitions"
+    )
+    fit_statistics(schema, events, config.recent_half_life_days).save(staging / "statistics")
+    codes = item_codes(schema, tables.items)
+    data = tower_data(schema, replace(tables, events=events), codes, config.towers, validation or [])
+    fitted = fit_towers(data, config.towers, config.tower_fit, run, epochs=epochs, seed=config.seed)
+
+    seen = np.bincount(item_rows(schema, events), minlength=len(schema.items)) > 0
+    id_vectors = np.where(seen[:, None], fitted.id_embeddings, 0.0).astype(np.float32)
+    export_item_tower(fitted.item_tower, id_vectors, codes, staging / "item_tower.onnx")
+    vectors = embed(Graph(staging / "item_tower.onnx"), id_vectors, codes)
+    export_user_tower(fitted.user_tower, vectors, config.pipeline.max_events, staging / "user_tower.onnx")
+    _catalogue(schema, tables.items, vectors, id_vectors, codes).save(staging / "catalogue")
+    ItemIndex.build(vectors, RESERVED).save(staging / "index.faiss")
+    _write_json(staging / "schema.json", schema.to_json())
+    _write_json(staging / "settings.json", config.pipeline.model_dump(mode="json"))
+    _write_json(staging / "calibration.json", Calibration.identity(len(schema.heads)).model_dump(mode="json"))
+    return FittedStage(schema, fitted.epochs)
+
+
+def item_codes(schema: Schema, items: AttributeTable) -> IntArray:
+    """int64 [R, A]: attribute codes of every row; a changing attribute holds its newest value."""
+    columns = {name: list(values) for name, values in items.columns.items()}
+    for name, changes in items.changes.items():
+        newest: dict[int, object] = dict(zip(changes.entity_codes.tolist(), changes.values, strict=True))
+        columns[name] = [newest.get(code) for code in range(len(items))]
+    table = schema.encode_items(columns, len(items))
+    codes = np.ones((len(schema.items), table.shape[1]), dtype=np.int64)
+    codes[schema.items.rows(items.ids)] = table
+    codes[:RESERVED] = 0
+    return codes
+
+
+def embed(tower: Graph, id_vectors: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """float32 [R, D]: every item through the exported tower; the reserved rows stay zero."""
+    parts = [
+        tower({"id_vectors": id_vectors[start : start + EMBEDDING_BATCH],
+               "attribute_codes": codes[start : start + EMBEDDING_BATCH].astype(np.int64)})
+        for start in range(0, len(codes), EMBEDDING_BATCH)
+    ]  # fmt: skip
+    vectors = np.concatenate(parts)
+    vectors[:RESERVED] = 0.0
+    return vectors
+
+
+def _catalogue(
+    schema: Schema, items: AttributeTable, vectors: np.ndarray, id_vectors: np.ndarray, codes: np.ndarray
+) -> Catalogue:
+    count, rows = len(schema.items), schema.items.rows(items.ids)
+    opens, closes = np.full(count, ALWAYS.min), np.full(count, ALWAYS.max)
+    if items.available_from is not None:
+        opens[rows] = items.available_from
+    if items.available_to is not None:
+        closes[rows] = items.available_to
+    titles = [""] * count if items.titles is not None else []
+    if items.titles is not None:
+        for row, title in zip(rows, items.titles, strict=True):
+            titles[row] = "" if title is None else str(title)
+    return Catalogue(
+        vectors=vectors,
+        id_vectors=id_vectors,
+        codes=codes.astype(np.int32),
+        available_from=opens,
+        available_to=closes,
+        titles=tuple(titles),
+    )
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
