@@ -9,7 +9,7 @@ wrongly unless they already stand in that order (the search by hand in the tests
 
 import narwhals as nw
 
-from features.reading import Frame
+from features.frames import Frame
 
 _IS_EVENT, _CHANGES = "__is_event", "__changes"
 

@@ -15,7 +15,7 @@ from features.columns import as_codes, as_moments, as_values, id_text, ids_as_co
 from features.dataset import AttributeColumn, ItemsConfig, UsersConfig
 from features.errors import ConfigError, DataError
 from features.events import AttributeTable, Changes, Strings
-from features.reading import Frame, collect, require_columns
+from features.frames import Frame, collect, require_columns
 
 Entities = UsersConfig | ItemsConfig
 _ALWAYS = int(np.iinfo(np.int64).min)

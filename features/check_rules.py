@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 import narwhals as nw
 
 from features.columns import looks_like_float
+from features.frames import FILE, ROW, Frame, collect
 from features.inspection import Inspection, Remark, Suspects, number_of
-from features.reading import FILE, ROW, Frame, collect
 
 _COUNT = "__count"
 ROBOT_EVENTS = 1_000

@@ -10,9 +10,9 @@ from typing import Any
 import narwhals as nw
 
 from features.columns import LAST_SECOND, parse_number, parse_time
+from features.frames import Frame, collect
 from features.inspection import Inspection, Remark, Suspects
 from features.moments import SECOND
-from features.reading import Frame, collect
 
 _NUMBER = "__number"
 OUTLYING_DEVIATIONS = 20
@@ -47,6 +47,8 @@ def future_times(tables: Inspection) -> Iterator[Suspects]:
     if column is None or not tables.has("events", column):
         return
     frame, dtype = tables.tables["events"], tables.schema("events")[column]
+    if not (dtype.is_numeric() or dtype == nw.String or isinstance(dtype, nw.Date | nw.Datetime)):
+        return
     message = "an event cannot lie in the future: check the unit (seconds) and the time zone (UTC)"
     yield Suspects("events", column, frame.filter(_after(tables.now, column, frame, dtype)), message)
 
@@ -57,12 +59,11 @@ def _after(moment: int, column: str, frame: Frame, dtype: Any) -> nw.Expr:
         return (nw.col(column) > moment / SECOND) & (nw.col(column) <= LAST_SECOND)
     if dtype == nw.String:
         return nw.col(column).is_in([text for text in _distinct(frame, column) if (parse_time(text) or 0) > moment])
-    if not isinstance(dtype, nw.Date | nw.Datetime):
-        return nw.lit(False)
     limit = datetime.fromtimestamp(moment / SECOND, UTC)
     if dtype == nw.Date:
         return nw.col(column) > limit.date()
-    return nw.col(column) > (limit if dtype.time_zone else limit.replace(tzinfo=None))
+    later: nw.Expr = nw.col(column) > (limit if dtype.time_zone else limit.replace(tzinfo=None))
+    return later
 
 
 def unreadable_numbers(tables: Inspection) -> Iterator[Suspects]:

@@ -38,9 +38,10 @@ from features.check_value_rules import (
 )
 from features.dataset import DatasetConfig
 from features.errors import ConfigError, TailorbirdError
+from features.frames import FILE, ROW, Engine, Frame, Frames, collect, engine_errors
 from features.inspection import Inspection, Remark, RuleEntry, Suspects, number_of
 from features.moments import SECOND
-from features.reading import FILE, ROW, Engine, Frame, Frames, collect, engine_errors, open_table
+from features.reading import open_table
 from features.tables import load_tables, open_changes
 
 EXAMPLES = 5

@@ -17,8 +17,8 @@ from features.dataset import Role
 from features.encoders import is_missing
 from features.errors import DataError
 from features.events import Strings
+from features.frames import Frame
 from features.moments import SECOND, to_moment
-from features.reading import Frame
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_SECOND = 253_402_300_799

@@ -25,7 +25,7 @@ from features.dataset import DatasetConfig
 from features.errors import DataError
 from features.event_ids import event_id
 from features.events import EventTable, Strings
-from features.reading import Frame, collect, require_columns
+from features.frames import Frame, collect, require_columns
 
 _FIELD = "dataset.events"
 

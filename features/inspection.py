@@ -14,7 +14,7 @@ from features.attribute_loading import attribute_columns, change_columns
 from features.check_report import Severity
 from features.dataset import ColumnConfig, DatasetConfig, ItemsConfig, UsersConfig
 from features.event_loading import event_columns
-from features.reading import Frame, collect
+from features.frames import Frame, collect
 
 
 class Suspects(NamedTuple):

@@ -1,30 +1,32 @@
-"""Tables on disk, or frames given in Python, as narwhals frames of one engine.
+"""Tables on disk, or frames given in Python, as frames of one engine.
 
 Delimited text is read as text, column by column, on every engine: the roles of the config say what it means,
 so no reader guesses and `007` stays an id of three characters. An empty field is a missing value.
 """
 
 import glob
-import sys
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import narwhals as nw
-import narwhals.selectors as selectors
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from narwhals.exceptions import NarwhalsError
 
 from features.dataset import FormatConfig, TableConfig
-from features.errors import ConfigError, DataError
+from features.errors import ConfigError
+from features.frames import (
+    Engine,
+    Frame,
+    Frames,
+    engine_errors,
+    from_arrow,
+    given_frame,
+    number_rows,
+    plain_frame,
+    stack,
+    unreadable,
+)
 
-Engine = Literal["pandas", "polars", "duckdb", "spark"]
-Frame = nw.LazyFrame[Any]
-Frames = Mapping[str, Any]
-FILE = "__file"
-ROW = "__row"
 _SINGLE = "\x1f"
 
 
@@ -36,7 +38,7 @@ def open_table(
     With `numbered`, two columns say where each row stands: FILE, and ROW counted from 1 without the header.
     """
     if frames is not None and name in frames:
-        frame = _lazy(frames[name], f"frames[{name!r}]")
+        frame = given_frame(frames[name], f"frames[{name!r}]")
         return number_rows(frame, "frame") if numbered else frame
     if table.path is None:
         return None
@@ -47,23 +49,10 @@ def read_files(
     path: str, form: FormatConfig, folder: Path, engine: Engine, field: str, numbered: bool = False
 ) -> Frame:
     """All files that a path or glob names, one after another. Raises `ConfigError` when there is none."""
-    files = find_files(path, folder, field)
-    parts = [_read_file(file, form, engine, field) for file in files]
-    columns = parts[0].collect_schema().names()
-    for file, part in zip(files[1:], parts[1:], strict=True):
-        if set(part.collect_schema().names()) != set(columns):
-            raise DataError(
-                f"{file.name} and {files[0].name} have different columns",
-                field=field,
-                hint="The files of one table must have the same header.",
-            )
+    parts = {file.name: _read_file(file, form, engine, field) for file in find_files(path, folder, field)}
     if numbered:
-        parts = [number_rows(part, file.name) for part, file in zip(parts, files, strict=True)]
-        columns = [*columns, ROW, FILE]
-    try:
-        return parts[0] if len(parts) == 1 else nw.concat([part.select(columns) for part in parts], how="vertical")
-    except (*engine_errors(), TypeError) as error:
-        raise _unreadable("these files as one table", error, field) from None
+        parts = {name: number_rows(part, name) for name, part in parts.items()}
+    return stack(parts, field)
 
 
 def find_files(path: str, folder: Path, field: str) -> list[Path]:
@@ -73,7 +62,8 @@ def find_files(path: str, folder: Path, field: str) -> list[Path]:
     working directory.
     """
     for start in (folder, Path.cwd()):
-        found = sorted(Path(name) for name in glob.glob(str(start / path)) if Path(name).is_file())  # noqa: PTH207
+        names = glob.glob(path, root_dir=start, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+        found = sorted(start / name for name in names if (start / name).is_file())
         if found:
             return found
     raise ConfigError(
@@ -81,75 +71,6 @@ def find_files(path: str, folder: Path, field: str) -> list[Path]:
         field=field,
         hint="Check the path; `${TAILORBIRD_DATA:-…}` in a path is set by the environment.",
     )
-
-
-def number_rows(frame: Frame, file: str) -> Frame:
-    """The frame with FILE and ROW; ROW is missing where the engine's rows have no order (Spark)."""
-    native = frame.to_native()
-    match frame.implementation:
-        case nw.Implementation.DUCKDB:
-            frame = nw.from_native(native.project(f"*, row_number() OVER () AS {ROW}"))
-        case nw.Implementation.PYSPARK | nw.Implementation.PYSPARK_CONNECT:
-            frame = frame.with_columns(nw.lit(None, dtype=nw.Int64).alias(ROW))
-        case nw.Implementation.POLARS:
-            frame = nw.from_native(native.with_row_index(ROW, offset=1)).with_columns(nw.col(ROW).cast(nw.Int64))
-        case _:
-            frame = frame.collect().with_row_index(ROW).with_columns(nw.col(ROW) + 1).lazy()
-    return frame.with_columns(nw.lit(file).alias(FILE))
-
-
-def require_columns(frame: Frame, columns: Iterable[tuple[str, str | None]], table: str) -> None:
-    """Check that the columns exist, given as (config key such as `events.user`, column name or None)."""
-    existing = frame.collect_schema().names()
-    for key, column in columns:
-        if column is not None and column not in existing:
-            known = ", ".join(repr(name) for name in existing if name not in (FILE, ROW))
-            raise DataError(
-                f"the {table} table has no column {column!r}; it has {known}",
-                field=f"dataset.{key}",
-                hint="Name one of these, or leave the key out where it may be.",
-            )
-
-
-def collect(frame: Frame, field: str = "dataset") -> pa.Table:
-    """The frame as an Arrow table. Raises `DataError` when the engine cannot read what lies behind it."""
-    try:
-        table: pa.Table = frame.collect(backend="pyarrow").to_native()
-    except engine_errors() as error:
-        raise _unreadable("the table", error, field) from None
-    return table
-
-
-def engine_errors() -> tuple[type[Exception], ...]:
-    """What the engines loaded so far raise on a file or column that they cannot read."""
-    known = {"duckdb": "Error", "polars.exceptions": "PolarsError", "pyspark.errors": "PySparkException"}
-    loaded = [getattr(sys.modules[module], name) for module, name in known.items() if module in sys.modules]
-    return (pa.ArrowException, NarwhalsError, UnicodeDecodeError, LookupError, *loaded)
-
-
-def _unreadable(what: str, error: Exception, field: str) -> DataError:
-    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    hint = "Check the file, and `format:` of the table."
-    return DataError(f"cannot read {what}: {first}", field=field, hint=hint)
-
-
-def _lazy(native: Any, field: str) -> Frame:
-    try:
-        frame = nw.from_native(native)
-    except TypeError:
-        raise DataError(
-            f"{type(native).__name__} is not a table",
-            field=field,
-            hint="Give a pandas or Polars frame, a DuckDB relation, a PySpark frame, or an Arrow table.",
-        ) from None
-    if frame.implementation is nw.Implementation.PYARROW:
-        frame = nw.from_native(_from_arrow(frame.to_native(), "pandas"))
-    return _without_categories(frame.lazy())
-
-
-def _without_categories(frame: Frame) -> Frame:
-    """Categorical columns as plain text, which is what they stand for."""
-    return frame.with_columns(selectors.by_dtype(nw.Categorical, nw.Enum).cast(nw.String))
 
 
 def _read_file(file: Path, form: FormatConfig, engine: Engine, field: str) -> Frame:
@@ -167,12 +88,17 @@ def _read_file(file: Path, form: FormatConfig, engine: Engine, field: str) -> Fr
                 native = None
         if native is None:
             table = pyarrow.parquet.read_table(file) if parquet else read_delimited(file, form)
-            native = _from_arrow(table, engine)
-        lazy = _without_categories(nw.from_native(native).lazy())
+            native = from_arrow(table, engine)
+        lazy = plain_frame(native)
         lazy.collect_schema()
-    except engine_errors() as error:
-        raise _unreadable(str(file), error, field) from None
+    except _file_errors() as error:
+        raise unreadable(str(file), error, field) from None
     return lazy
+
+
+def _file_errors() -> tuple[type[Exception], ...]:
+    """What a file may raise, also one in an encoding that Python does not know."""
+    return (*engine_errors(), LookupError)
 
 
 def _read_polars(file: Path, separator: str, parquet: bool) -> Any:
@@ -220,23 +146,3 @@ def read_delimited(file: Path, form: FormatConfig) -> pa.Table:
             column_types={name: pa.string() for name in names}, null_values=[""], strings_can_be_null=True
         ),
     )
-
-
-def _from_arrow(table: pa.Table, engine: Engine) -> Any:
-    match engine:
-        case "pandas":
-            import pandas
-
-            return table.to_pandas(types_mapper=pandas.ArrowDtype)
-        case "polars":
-            import polars
-
-            return polars.from_arrow(table)
-        case "duckdb":
-            import duckdb
-
-            return duckdb.from_arrow(table)
-        case "spark":
-            from pyspark.sql import SparkSession
-
-            return SparkSession.builder.getOrCreate().createDataFrame(table)

@@ -15,7 +15,8 @@ from features.dataset import DatasetConfig, FormatConfig
 from features.errors import ConfigError
 from features.event_loading import load_events
 from features.events import AttributeTable, EventTable, Tables
-from features.reading import Engine, Frame, Frames, open_table, read_files
+from features.frames import Engine, Frame, Frames
+from features.reading import open_table, read_files
 
 
 def load_tables(

@@ -11,7 +11,7 @@ import pytest
 from features.check_report import MASK, write
 from features.checks import RULES, check_tables
 from features.dataset import DatasetConfig
-from features.reading import Engine
+from features.frames import Engine
 
 NOW = 1_700_000_000_000
 CONFIG: dict[str, Any] = {

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.checks import check_tables
 from features.dataset import DatasetConfig
 from features.errors import ConfigError, DataError, TailorbirdError
 from features.event_ids import event_id
 from features.events import Tables
-from features.reading import Engine
+from features.frames import Engine
 from features.tables import load_tables
 
 SHOP: dict[str, Any] = {
@@ -223,6 +224,27 @@ def test_several_files_and_a_format_without_header(tmp_path: Path) -> None:
         assert list(events.items[events.item_codes]) == ['"x" \'y', "Amélie"]
 
 
+@pytest.mark.parametrize("engine", ["pandas", "polars", "duckdb"])
+def test_files_of_one_table_may_differ_in_the_size_of_numbers_only(tmp_path: Path, engine: Engine) -> None:
+    columns = {"user_id": [1], "item_id": [1], "n": [1]}
+    pyarrow.parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
+    narrow = pa.table({"n": pa.array([2], pa.int32()), "user_id": [2], "item_id": [1]})
+    pyarrow.parquet.write_table(narrow, tmp_path / "b.parquet")
+    assert load_tables(small(path="*.parquet"), tmp_path, engine=engine).events.moments.tolist() == [1, 2]
+    pyarrow.parquet.write_table(pa.table(columns | {"user_id": ["1"]}), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match="column 'user_id' is Int64 and String in different files"):
+        load_tables(small(path="*.parquet"), tmp_path, engine=engine)
+    pyarrow.parquet.write_table(pa.table({"user_id": [1]}), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"b\.parquet and a\.parquet have different columns"):
+        load_tables(small(path="*.parquet"), tmp_path, engine=engine)
+
+
+def test_an_unknown_encoding_is_told(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text("user_id,item_id,n\n1,1,1\n")
+    with pytest.raises(DataError, match="unknown encoding: klingon"):
+        load_tables(small(path="events.csv", format={"encoding": "klingon"}), tmp_path)
+
+
 def test_a_path_starts_at_the_config_and_then_at_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,14 +341,22 @@ def test_float_ids_are_refused_with_an_example(tmp_path: Path, engine: str) -> N
         ({"n": [1.5, 2.0]}, "dataset.order.sequence", "row 1 has 1.5 in column 'n', which is no whole number"),
         ({"n": [1, None]}, "dataset.order.sequence", "row 2 has None in column 'n', which is no whole number"),
         ({"v": [[1], [2]]}, "dataset.events.value", "column 'v' is list"),
+        ({"at": [True, False]}, "dataset.order.time", "row 1 has True in column 'at', which is no time"),
+        ({"at": [[1], [2]]}, "dataset.order.time", "row 1 has [1] in column 'at', which is no time"),
+        ({"at": [1, None]}, "dataset.order.time", "row 2 has None in column 'at', which is no time"),
+        ({"at": [2**40, 1]}, "dataset.order.time", "row 1 has 1099511627776 in column 'at', which is no time"),
+        ({"at": pa.array([1, 2], pa.time64("us"))}, "dataset.order.time", "in column 'at', which is no time"),
     ],
 )
 def test_columns_of_a_wrong_kind_are_refused(tmp_path: Path, columns: dict[str, Any], field: str, message: str) -> None:
-    frame = pa.table({"user_id": [1, 2], "item_id": [1, 2], "n": [1, 2], "v": [1, 2]} | columns)
+    frame = pa.table({"user_id": [1, 2], "item_id": [1, 2], "n": [1, 2], "v": [1, 2], "at": [1, 2]} | columns)
+    order = {"time": "at", "sequence": "n"}
+    dataset = DatasetConfig.parse({"order": order, "events": {"value": "v"}, "types": {"view": {}}})
     with pytest.raises(DataError) as caught:
-        load_tables(small(value="v"), tmp_path, {"events": frame})
+        load_tables(dataset, tmp_path, {"events": frame})
     assert caught.value.field == field
     assert message in caught.value.message
+    assert check_tables(dataset, tmp_path, {"events": frame}).errors, "a check finds what loading refuses"
 
 
 def test_a_table_of_nothing_positive_is_refused(tmp_path: Path) -> None:
