@@ -28,7 +28,7 @@ class TableConfig(StrictConfig):
     """Where one table lies."""
 
     path: str | None = None
-    """CSV or Parquet file, or a glob of them; relative paths start at the folder of the config file."""
+    """CSV or Parquet file, or a glob of them; relative to the folder of the config file, else to the working one."""
     format: FormatConfig = FormatConfig()
     """Only for delimited text that is not plain CSV."""
 
