@@ -4,6 +4,7 @@ The desk joins the store, the clock and the pipeline. It keeps nothing between t
 worker answers from what any of them has stored.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from time import time
@@ -90,7 +91,9 @@ class Desk:
 
     def profile(self, request: ProfileRequest, request_id: str) -> ProfileReply:
         """What is known of this person, newest first."""
-        person = self._state.person(request.user_id, request.anonymous_id, newest=request.newest)
+        person = self._state.person(
+            request.user_id, request.anonymous_id, newest=request.newest, without=self._exposures
+        )
         return ProfileReply(
             request_id=request_id,
             bundle=self.bundle,
@@ -142,7 +145,7 @@ class Desk:
                 title=catalogue.title(row),
                 type=kind,
                 time=to_text(moment) if schema.timed else None,
-                value=None if value != value else value,  # NaN: there is none
+                value=None if math.isnan(value) else float(f"{value:.7g}"),  # what a float32 really holds
             )
             for item_id, row, kind, moment, value in columns
         ]

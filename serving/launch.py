@@ -1,24 +1,29 @@
 """Start the service from the command line: check what can be checked, then hand over to `bentoml serve`."""
 
+import json
 import os
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
+from urllib.parse import quote
 
 from features.errors import ConfigError
 from serving.bundle import verify_bundle
 from serving.opening import bundle_path, serving_config
-from serving.state import DEFAULT_URL, absolute_url, in_memory
+from serving.state import DEFAULT_URL, absolute_url, in_memory, open_state
 
 ROOT = Path(__file__).parents[1]
 """The folder of the packages: BentoML imports from its working directory, which must be ours."""
 GRACE_SECONDS = 10
+ACQUAINTED = 200
+"""Users among whom one with a long history is looked for."""
 
 
 def serve(
-    *,
     bundle: Path | str | None = None,
     registry: Path | str | None = None,
+    *,
     state: str = DEFAULT_URL,
     config: Path | str | None = None,
     host: str = "127.0.0.1",
@@ -29,7 +34,7 @@ def serve(
 
     Relative paths start at the working directory. Raises BundleError or ConfigError before anything is started.
     """
-    server = launch(bundle=bundle, registry=registry, state=state, config=config, host=host, port=port, workers=workers)
+    server = launch(bundle, registry, state=state, config=config, host=host, port=port, workers=workers)
     while True:
         try:
             return server.wait()
@@ -38,9 +43,9 @@ def serve(
 
 
 def launch(
-    *,
     bundle: Path | str | None = None,
     registry: Path | str | None = None,
+    *,
     state: str = DEFAULT_URL,
     config: Path | str | None = None,
     host: str = "127.0.0.1",
@@ -66,4 +71,18 @@ def launch(
     others = {name: value for name, value in os.environ.items() if name not in given}
     command = [sys.executable, "-m", "bentoml", "serve", "serving.service:Tailorbird"]
     where = ["--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(GRACE_SECONDS)]
-    return subprocess.Popen([*command, *where], cwd=ROOT, env={"BENTOML_DO_NOT_TRACK": "True", **others, **ours})
+    environment = {"BENTOML_DO_NOT_TRACK": "True", **others, **ours}
+    return subprocess.Popen([*command, *where], cwd=ROOT, env=environment)
+
+
+def announce(state: str, port: int, host: str = "127.0.0.1") -> str:
+    """What a newcomer may try once the service is up: a page and a request, for somebody with a history."""
+    store = open_state(state)
+    try:
+        users = islice(store.user_ids(), ACQUAINTED)
+        user = max(users, key=lambda one: len(store.person(one).events), default="somebody")
+    finally:
+        store.close()
+    url = f"http://{host}:{port}"
+    request = json.dumps({"user_id": user, "k": 5, "explain": True}).replace("'", "\\u0027")
+    return f"page: {url}/?user={quote(user)}\ntry:  curl -s {url}/v1/recommend -d '{request}'"

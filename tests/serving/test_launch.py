@@ -1,0 +1,94 @@
+"""What is checked before a server starts, and what a newcomer is told."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.errors import BundleError, ConfigError
+from serving import launch
+from serving.opening import PACKED_BUNDLE, bundle_path, serving_config
+from serving.registry import REGISTRY
+from serving.state import open_state
+from serving.state.protocol import StoredEvent
+
+
+def test_a_folder_that_is_no_bundle_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="is no bundle"):
+        launch.launch(tmp_path, state="sqlite://:memory:")
+
+
+def test_no_bundle_and_two_are_told(tmp_path: Path) -> None:
+    assert not PACKED_BUNDLE.exists()
+    with pytest.raises(ConfigError, match="no bundle is named"):
+        launch.launch()
+    with pytest.raises(ConfigError, match="both a bundle and a registry are named"):
+        launch.launch(tmp_path, tmp_path)
+
+
+def test_a_registry_names_the_live_bundle(tmp_path: Path) -> None:
+    (tmp_path / REGISTRY).write_text('{"live": "/some/bundle", "previous": null}')
+    assert bundle_path({"TAILORBIRD_REGISTRY": str(tmp_path)}) == Path("/some/bundle")
+
+
+def test_workers_cannot_share_a_state_in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(launch, "verify_bundle", lambda path: {})
+    with pytest.raises(ConfigError, match="cannot share a state in memory"):
+        launch.launch(tmp_path, state="sqlite://:memory:", workers=2)
+
+
+def test_the_server_gets_absolute_paths_and_nothing_of_an_older_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started: dict[str, Any] = {}
+    monkeypatch.setattr(launch, "verify_bundle", lambda path: {})
+    monkeypatch.setattr("subprocess.Popen", lambda command, **how: started.update(how, command=command))
+    monkeypatch.setenv("TAILORBIRD_REGISTRY", "of another time")
+    monkeypatch.chdir(tmp_path)
+    launch.launch("bundle", state="sqlite:///var/state.db", port=3999, workers=3)
+    given = {name: value for name, value in started["env"].items() if name.startswith("TAILORBIRD_")}
+    assert given == {
+        "TAILORBIRD_BUNDLE": f"{tmp_path}/bundle",
+        "TAILORBIRD_STATE": f"sqlite:///{tmp_path}/var/state.db",
+        "TAILORBIRD_WORKERS": "3",
+    }
+    assert started["cwd"] == launch.ROOT
+    assert "--port 3999" in " ".join(started["command"])
+
+
+def test_serving_waits_through_an_interrupt_for_the_server_to_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Server:
+        waits = 0
+
+        def wait(self) -> int:
+            self.waits += 1
+            if self.waits == 1:
+                raise KeyboardInterrupt
+            return 7
+
+    monkeypatch.setattr(launch, "launch", lambda *_, **__: Server())
+    assert launch.serve("bundle") == 7
+
+
+def test_the_config_and_the_environment_say_how_to_serve(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("dataset: {}\nserving: {threads: 3, workers: 2}\n")
+    environment = {"TAILORBIRD_CONFIG": str(tmp_path / "c.yaml")}
+    assert serving_config({}).threads == 2
+    assert serving_config(environment).threads == 3
+    assert serving_config({**environment, "TAILORBIRD_WORKERS": "5"}).workers == 5
+    with pytest.raises(ConfigError, match="workers"):
+        serving_config({"TAILORBIRD_WORKERS": "many"})
+
+
+def test_a_newcomer_is_told_a_person_with_a_history(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    state = open_state(url)
+    state.append([StoredEvent(f"e{number}", "i", "view", number, "o'neil & co") for number in range(3)])
+    state.append([StoredEvent("e9", "i", "view", 9, "a")])
+    state.close()
+    page, curl = launch.announce(url, 3000).splitlines()
+    assert page == "page: http://127.0.0.1:3000/?user=o%27neil%20%26%20co"
+    assert shlex.split(curl)[-1] == '{"user_id": "o\\u0027neil & co", "k": 5, "explain": true}'
