@@ -71,7 +71,7 @@ def shop(tmp_path: Path) -> Path:
             "price": [2.0, None, 1.5],
             "priced": pa.array([dt.datetime(2024, 1, day, tzinfo=utc) for day in (1, 1, 9)], pa.timestamp("us", "UTC")),
             "starts": pa.array([None, dt.date(2024, 2, 1), None], pa.date32()),
-            "ends": pa.array([None, None, dt.datetime(2025, 1, 1)], pa.timestamp("ns")),  # noqa: DTZ001
+            "ends": pa.array([None, None, dt.datetime(2025, 1, 1)], pa.timestamp("ms")),  # noqa: DTZ001
         }
     )
     pyarrow.parquet.write_table(items, tmp_path / "items.parquet")
@@ -98,7 +98,7 @@ def frame_of(engine: str, columns: dict[str, Any]) -> Any:
             return duckdb.from_arrow(table)
         case _:
             sql = pytest.importorskip("pyspark.sql")
-            return sql.SparkSession.builder.getOrCreate().createDataFrame(table.to_pandas())
+            return sql.SparkSession.builder.getOrCreate().createDataFrame(table)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
