@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from features.errors import MASK
+
 Severity = Literal["error", "warning"]
-MASK = "•••"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from features.arrays import IntArray
 from features.dataset import Role
 from features.encoders import is_missing
-from features.errors import DataError
+from features.errors import MASK, DataError
 from features.events import Strings
 from features.frames import Frame
 from features.moments import SECOND, to_moment
@@ -24,6 +24,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_SECOND = 253_402_300_799
 """The end of the year 9999."""
 _WHOLE = re.compile(r"-?\d+")
+_PRIVATE = ("dataset.users", "dataset.events.user", "dataset.events.context")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _WHOLE_AS_FLOAT = re.compile(r"-?\d+(\.0*|(\.\d+)?[eE][+-]?\d+)")
 
@@ -37,7 +38,8 @@ def id_text(frame: Frame, column: str, field: str) -> nw.Expr:
     if dtype.is_float():
         present = frame.filter(~nw.col(column).is_null()).select(column).head(1)
         values = present.collect(backend="pyarrow")[column].to_list()
-        raise _float_ids(column, repr(values[0]) if values else "none", field)
+        if values:
+            raise _float_ids(column, values[0], field)
     if dtype.is_temporal() or dtype.is_nested() or dtype == nw.Boolean:
         raise DataError(
             f"ids must be text or whole numbers; column {column!r} is {dtype}",
@@ -52,9 +54,9 @@ def looks_like_float(text: str) -> bool:
     return _WHOLE_AS_FLOAT.fullmatch(text) is not None
 
 
-def _float_ids(column: str, example: str, field: str) -> DataError:
+def _float_ids(column: str, example: Any, field: str) -> DataError:
     return DataError(
-        f"ids must be text or whole numbers; column {column!r} holds floats, for example {example}",
+        f"ids must be text or whole numbers; column {column!r} holds floats, for example {_shown(example, field)}",
         field=field,
         hint="Missing ids turn whole numbers into floats: drop those rows, then cast to int64 or text.",
     )
@@ -139,9 +141,14 @@ def parse_time(text: Any) -> int | None:
         return None
 
 
+def _shown(value: Any, field: str) -> str:
+    """A value as an error may show it: an id or attribute of a person is masked."""
+    return MASK if field.startswith(_PRIVATE) else repr(value)
+
+
 def _bad_time(name: str, row: int, value: Any, field: str) -> DataError:
     return DataError(
-        f"row {row + 1} has {value!r} in column {name!r}, which is no time",
+        f"row {row + 1} has {_shown(value, field)} in column {name!r}, which is no time",
         field=field,
         hint="Times are timestamps, RFC 3339 text, or seconds since the epoch (not milliseconds), UTC.",
     )
@@ -172,7 +179,7 @@ def as_numbers(column: pa.ChunkedArray, name: str, field: str) -> np.ndarray:
         for row, (text, number) in enumerate(zip(texts, numbers, strict=True)):
             if number is None:
                 raise DataError(
-                    f"row {row + 1} has {text!r} in column {name!r}, which is no number",
+                    f"row {row + 1} has {_shown(text, field)} in column {name!r}, which is no number",
                     field=field,
                     hint="Leave the field empty where the number is missing.",
                 )

@@ -4,6 +4,9 @@ Each error carries the field (a dotted path into a config, a column, or a reques
 No message ever holds a person's attributes or events.
 """
 
+MASK = "•••"
+"""Stands where a person's id or attribute would."""
+
 
 class TailorbirdError(Exception):
     """An error meant for the reader; `str()` is one or two plain sentences."""

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from features.check_report import MASK, write
+from features.check_report import write
 from features.checks import RULES, check_tables
 from features.dataset import DatasetConfig
+from features.errors import MASK
 from features.frames import Engine
 
 NOW = 1_700_000_000_000

@@ -309,8 +309,8 @@ def whole(name: str, text: str) -> Change:
         (whole("events.csv", EVENTS.splitlines()[0] + "\n"), "events.path", "the table of events is empty"),
         (whole("users.csv", "user_id,city\n"), "users.path", "the table of users is empty"),
         (rewrite("users.csv", "11,", "9,"), "users.id", "1 ids stand in several rows"),
-        (rewrite("users.csv", "9,Oslo\n10,\n11,", "9.0,Oslo\n10.0,\n11.0,"), "users.id", "holds floats, for example"),
-        (rewrite("plans.csv", "1714550400", "soon"), "users.columns.plan.time", "row 1 has 'soon' in column 'since'"),
+        (rewrite("users.csv", "9,Oslo\n10,\n11,", "9.0,Oslo\n10.0,\n11.0,"), "users.id", "floats, for example •••"),
+        (rewrite("plans.csv", "1714550400", "soon"), "users.columns.plan.time", "row 1 has ••• in column 'since'"),
         (lambda folder: (folder / "events.csv").unlink(), "events.path", "no file 'events.csv'"),
         (lambda folder: (folder / "events.csv").write_bytes(b"user_id\n\xff\n"), "events", ""),
         (whole("items.parquet", "no parquet"), "items.path", "cannot read"),
@@ -366,6 +366,12 @@ def test_a_table_of_nothing_positive_is_refused(tmp_path: Path) -> None:
     frame = pd.DataFrame({"user_id": [1], "item_id": [1], "n": [1], "t": ["skip"]})
     with pytest.raises(DataError, match="no event is positive"):
         load_tables(dataset, tmp_path, {"events": frame})
+
+
+def test_an_empty_frame_is_refused_as_empty(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"user_id": [], "item_id": [], "n": []}, dtype=float)
+    with pytest.raises(DataError, match="the table of events is empty"):
+        load_tables(small(), tmp_path, {"events": frame})
 
 
 def test_what_is_no_table_and_what_is_not_named_is_refused(tmp_path: Path) -> None:
