@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from features.reading import Frames
+    from features.frames import Frames
     from serving.bundle import Bundle
 
 PACKAGES = ("features", "models", "serving", "training")
@@ -259,7 +259,7 @@ def load_state(config: Path, state: str) -> None:
 
     file = read_config(config)
     store = open_state(state)
-    stored = load_tables_into_state(store, file.dataset, load_tables(file.dataset, file.folder))
+    stored = load_tables_into_state(store, load_tables(file.dataset, file.folder)).stored
     click.echo(f"{stored} new events in {state}")
 
 
@@ -287,7 +287,7 @@ def demo(events: int, folder: Path, port: int, no_serve: bool) -> None:
     if not no_serve:
         from serving.launch import announce
 
-        click.echo(announce(run / "bundle", store, port))
+        click.echo(announce(store, port))
         _call(serve, "--registry", str(folder / "registry"), "--state", store, "--port", str(port))
 
 

@@ -6,7 +6,7 @@ towers, index and tables together.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -128,7 +128,7 @@ class Schema:
         codes = [field.encode([person.attribute(field.name, int(at))], int(at))[0] for at in queries]
         return np.stack(codes)
 
-    def encode_items(self, columns: dict[str, Sequence[Any]], count: int) -> IntArray:
+    def encode_items(self, columns: Mapping[str, Sequence[Any]], count: int) -> IntArray:
         """int64 [count, A]: attribute codes of items; a column that is not given is unknown."""
         missing = [None] * count
         codes = [one.encode(columns.get(one.name, missing)) for one in self.item_fields]

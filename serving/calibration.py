@@ -24,4 +24,4 @@ class Calibration(StrictConfig):
     def probabilities(self, logits: FloatArray) -> np.ndarray:
         """float64 [K, H] from float32 [K, H]; float64, so that no two logits fall together."""
         log_odds = logits.astype(np.float64) * self.slopes + self.intercepts
-        return np.asarray(1.0 / (1.0 + np.exp(-log_odds)))
+        return np.asarray(np.exp(-np.logaddexp(0.0, -log_odds)))

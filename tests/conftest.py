@@ -8,10 +8,20 @@ import, where pytest does not yet know its marks.
 import os
 import tempfile
 from collections.abc import Generator
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import hypothesis
 import pytest
+import yaml
+
+from features.events import Tables
+from features.tables import load_tables
+from training.config import TrainingConfig, read_training_config
+from training.run import train
+from training.simulator import SimulatorSettings, simulate
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 IN_CI = os.environ.get("CI") == "true"
 MAY_SKIP = ("gpu", "spark")
@@ -69,3 +79,37 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def _reason(longrepr: Any) -> str:
     """The reason of a skip, which pytest keeps as (path, line, reason)."""
     return str(longrepr[2] if isinstance(longrepr, tuple) else longrepr)
+
+
+SMALL = {
+    "workers": 1,
+    "pipeline": {"max_events": 20, "sources": {"nearest": 30, "transitions": 30, "popular": 10, "trending": 10}},
+    "towers": {"embedding_dim": 16, "blocks": 1, "heads": 1},
+    "tower_fit": {"max_epochs": 2, "learning_rate": 0.003},
+    "ranker": {"hidden_dim": 16, "layers": 1},
+    "ranker_fit": {"max_examples": 300, "epochs": 2},
+    "evaluation": {"max_moments": 200},
+}
+"""Sections of a configuration that trains in seconds; what it learns is not judged by these tests."""
+
+
+class Trained(NamedTuple):
+    """A small simulated world and what one training made of it."""
+
+    config: TrainingConfig
+    config_path: Path
+    tables: Tables
+    run: Path
+    bundle: Path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Trained once for the whole session; tests copy what they change."""
+    folder = tmp_path_factory.mktemp("world")
+    settings = SimulatorSettings(events=8_000, users=160, items=120, seed=5, end="2026-06-01T12:00:00Z")
+    path = simulate(settings, folder)
+    path.write_text(path.read_text(encoding="utf-8") + yaml.safe_dump(SMALL), encoding="utf-8")
+    config, base = read_training_config(path)
+    bundle = train(config, base, folder / "run")
+    return Trained(config, path, load_tables(config.dataset, base), folder / "run", bundle)

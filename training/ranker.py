@@ -1,4 +1,6 @@
-"""Fitting the ranker on the pipeline's own examples, and calibrating it on later ones."""
+"""Fitting the ranker on the pipeline's own examples."""
+
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -12,7 +14,6 @@ from features.strict import StrictConfig
 from models.config import RankerConfig
 from models.losses import ranking_loss
 from models.ranker import Ranker
-from serving.calibration import Calibration
 from training.examples import Examples
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -108,7 +109,7 @@ class RankerFit(pl.LightningModule):
             self.best = total
             self.best_weights = {name: value.clone() for name, value in self.ranker.state_dict().items()}
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(
             self.ranker.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
         )
@@ -144,38 +145,12 @@ def fit_ranker(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         gradient_clip_val=1.0,
+        log_every_n_steps=1,
         deterministic=True,
     )
     trainer.fit(fit, train, _loader(examples, held_out, config.batch_size, seed, shuffle=False))
     ranker.load_state_dict(fit.best_weights)
     return ranker.eval()
-
-
-def calibrate(logits: FloatArray, labels: np.ndarray) -> Calibration:
-    """Platt's line per head from float32 [M, H] logits of all candidates and bool [M, H] labels.
-
-    Newton steps on the logistic loss; a head without a positive keeps its slope and is only shifted.
-    """
-    lines = [_platt(logits[:, head].astype(np.float64), labels[:, head]) for head in range(logits.shape[1])]
-    return Calibration(slopes=tuple(line[0] for line in lines), intercepts=tuple(line[1] for line in lines))
-
-
-def _platt(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    positives = int(labels.sum())
-    # Platt's smoothed targets: they keep the line finite when the classes can be told apart.
-    high, low = (positives + 1) / (positives + 2), 1 / (len(labels) - positives + 2)
-    targets = np.where(labels, high, low)
-    line = np.array([1.0, -float(np.log(len(labels) / (positives + 1)))])
-    design = np.stack([logits, np.ones_like(logits)], axis=1)
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(design @ line, -40, 40)))
-        gradient = design.T @ (p - targets)
-        curvature = (design * (p * (1 - p))[:, None]).T @ design + 1e-6 * np.eye(2)
-        step = np.linalg.solve(curvature, gradient)
-        line -= np.clip(step, -1.0, 1.0)
-        if np.abs(step).max() < 1e-8:
-            break
-    return max(float(line[0]), 1e-3), float(line[1])
 
 
 def _moments(examples: Examples) -> tuple[Tensor, Tensor]:
@@ -187,12 +162,12 @@ def _moments(examples: Examples) -> tuple[Tensor, Tensor]:
     )
 
 
-def _loader(examples: Examples, keep: np.ndarray, batch_size: int, seed: int, *, shuffle: bool) -> "DataLoader[Batch]":
+def _loader(examples: Examples, keep: np.ndarray, batch_size: int, seed: int, *, shuffle: bool) -> "DataLoader[Any]":
     generator = torch.Generator().manual_seed(seed)
     return DataLoader(
-        _ExampleSet(len(keep)),  # type: ignore[arg-type]
+        _ExampleSet(len(keep)),
         batch_size=batch_size,
         shuffle=shuffle,
-        collate_fn=_Batches(examples, keep),  # type: ignore[arg-type]
+        collate_fn=_Batches(examples, keep),
         generator=generator,
     )

@@ -20,10 +20,12 @@ import yaml
 from features import check_report
 from features.arrays import BoolArray
 from features.checks import check_tables
+from features.encoders import as_id, is_missing
 from features.errors import DataError
 from features.events import EventTable, Tables
+from features.moments import YEAR, to_moment
 from features.people import People
-from features.reading import Frames
+from features.frames import Frames
 from features.schema import Schema
 from features.tables import load_tables
 from serving.bundle import Bundle, assemble, fresh_staging, open_bundle, seal_bundle
@@ -31,12 +33,13 @@ from serving.golden import GOLDEN, record_golden
 from serving.pipeline import Pipeline
 from serving.transitions import TransitionSettings
 from training.baselines import markov_chain
+from training.calibrating import calibrate
 from training.config import TrainingConfig
 from training.evaluation import Verdict, judge
 from training.examples import Moment, make_examples
 from training.export import export_ranker
 from training.golden import simulated_people
-from training.ranker import calibrate, fit_ranker
+from training.ranker import fit_ranker
 from training.report import Findings, shift_of, write_report
 from training.slices import A, B, C, Slices, cut, positive_rows
 from training.stage import FittedStage, fit_schema_on, fit_stage
@@ -46,6 +49,8 @@ from training.transition_search import choose_settings
 
 GOLDEN_K = 20
 SHIFT_MOMENTS = 500
+MIN_VALIDATION, MAX_VALIDATION = 256, 2_000
+"""People on whom an epoch of the towers is judged: about one per user, so that judging never outweighs fitting."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +170,7 @@ def _first_stage(this: Run, settings: TransitionSettings) -> tuple[Path, FittedS
 
 def _validation(this: Run, schema: Schema) -> list[ValidationPerson]:
     """People just before something wanted of slice C, for early stopping."""
-    chosen = moments_of(this, C, min(this.config.evaluation.max_moments, 2_000))
+    chosen = moments_of(this, C, min(MAX_VALIDATION, max(MIN_VALIDATION, len(this.events.users))))
     return [ValidationPerson(one.person, one.moment, schema.items.row(one.item_id)) for _, one in chosen]
 
 
@@ -275,8 +280,21 @@ def _copy(source: Path, target: Path) -> Path:
 
 def _protected(this: Run, moments: list[tuple[str, Moment]]) -> dict[str, list[str]]:
     """Values of the protected attributes by moment."""
-    names = [name for name, column in this.config.dataset.users.columns.items() if column.protected]
-    return {name: [str(one.person.attribute(name, one.moment)) for _, one in moments] for name in names}
+    columns = {name: one for name, one in this.config.dataset.users.columns.items() if one.protected}
+    return {
+        name: [_group(one.person.attribute(name, one.moment), column.role, one.moment) for _, one in moments]
+        for name, column in columns.items()
+    }
+
+
+def _group(value: Any, role: str, moment: int) -> str:
+    """The group of a protected attribute's value; ages by decade."""
+    if is_missing(value):
+        return "unknown"
+    if role == "birth_date":
+        decade = int((moment - to_moment(value)) / YEAR // 10 * 10)
+        return f"{decade}-{decade + 9} years"
+    return as_id(value)
 
 
 def _provenance(this: Run) -> dict[str, Any]:

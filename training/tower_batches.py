@@ -1,6 +1,7 @@
 """Which windows stand side by side in a step: a new order every epoch, and little padding.
 
-The order is a function of seed and epoch alone, so that a fit that is taken up again sees what it would have seen.
+The order is a function of seed and epoch alone, so that a fit that is taken up again sees what it would have
+seen.
 """
 
 from collections.abc import Iterator
@@ -13,19 +14,24 @@ from torch.utils.data import Dataset, Sampler
 from features.arrays import IntArray
 from training.windows import Windows
 
-LENGTH_NOISE = 0.2
-"""Share by which a length is blurred before sorting: batches mix lengths a little, and pad a little."""
+GRID = 1.15
+"""Lengths are rounded up to powers of this before sorting: batches mix lengths a little, and pad a little."""
 
 
 class BatchPlan(Sampler[IntArray]):
-    """Batches of window numbers, of at most `max_windows` windows and `max_positions` padded positions."""
+    """Batches of window numbers, of at most `max_windows` windows and `max_positions` padded positions.
+
+    Every epoch has the same number of batches, because they are cut along rounded lengths alone.
+    """
 
     def __init__(self, lengths: IntArray, max_windows: int, max_positions: int, seed: int) -> None:
-        self._lengths = lengths
-        self._max_windows = max_windows
-        self._max_positions = max_positions
+        self._rounded = np.ceil(GRID ** np.ceil(np.log(lengths) / np.log(GRID))).astype(np.int64)
+        self._cuts = _cuts(np.sort(self._rounded), max_windows, max_positions)
         self._seed = seed
         self._epoch = 0
+
+    def __len__(self) -> int:
+        return len(self._cuts)
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning tells it before each epoch."""
@@ -33,20 +39,22 @@ class BatchPlan(Sampler[IntArray]):
 
     def __iter__(self) -> Iterator[IntArray]:
         draw = np.random.default_rng((self._seed, self._epoch))
-        blurred = self._lengths * (1 + LENGTH_NOISE * draw.random(len(self._lengths)))
-        batches = self._cut(np.argsort(blurred, kind="stable"))
-        return iter([batches[index] for index in draw.permutation(len(batches))])
+        shuffled = draw.permutation(len(self._rounded))
+        order = shuffled[np.argsort(self._rounded[shuffled], kind="stable")]
+        for number in draw.permutation(len(self._cuts)):
+            start, stop = self._cuts[number]
+            yield order[start:stop]
 
-    def _cut(self, order: IntArray) -> list[IntArray]:
-        batches, start, longest = [], 0, 0
-        for stop, length in enumerate(self._lengths[order].tolist()):
-            longest_then = max(longest, length)
-            count = stop - start + 1
-            if count > self._max_windows or (count > 1 and count * longest_then > self._max_positions):
-                batches.append(order[start:stop])
-                start, longest_then = stop, length
-            longest = longest_then
-        return [*batches, order[start:]] if len(order) else []
+
+def _cuts(lengths: IntArray, max_windows: int, max_positions: int) -> list[tuple[int, int]]:
+    """Batches (start, stop) over ascending lengths."""
+    cuts, start = [], 0
+    for stop, length in enumerate(lengths.tolist()):
+        count = stop - start + 1
+        if count > max_windows or (count > 1 and count * length > max_positions):
+            cuts.append((start, stop))
+            start = stop
+    return [*cuts, (start, len(lengths))] if len(lengths) else []
 
 
 class WindowBatches(Dataset[dict[str, Tensor]]):

@@ -1,15 +1,17 @@
 """When to stop fitting the towers, and which weights to keep.
 
-With validation people: the weights of the best epoch, until some epochs bring nothing better. Without: the last.
-All of it lies in the checkpoint, so that a fit that is taken up again stops where it would have stopped.
+With validation people: the weights of the best epoch, until some epochs bring nothing better. Without: the
+last. All of it lies in the checkpoint, so that a fit that is taken up again stops where it would have
+stopped.
 """
 
+import csv
 import time
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as lightning
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 METRIC = "ndcg"
 
@@ -17,7 +19,9 @@ METRIC = "ndcg"
 class KeepBest(lightning.Callback):
     """Remembers the weights of the best epoch and stops after `patience` epochs without a better one."""
 
-    def __init__(self, patience: int, max_minutes: float | None) -> None:
+    def __init__(self, averaged: nn.Module, patience: int, max_minutes: float | None, log: Path) -> None:
+        self._log = log
+        self._averaged = averaged
         self.history: list[dict[str, float]] = []
         self.weights: dict[str, Tensor] = {}
         self.best_epoch = -1
@@ -37,17 +41,24 @@ class KeepBest(lightning.Callback):
         self._started = time.monotonic() - self._seconds
         trainer.should_stop = self.finished
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
         """Judge the epoch; runs after validation."""
-        found = {name: float(trainer.callback_metrics[name]) for name in ("loss", METRIC, "recall") if name in trainer.callback_metrics}
+        found = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self._seconds = time.monotonic() - self._started
         self.history.append({**found, "seconds": self._seconds})
         best = self.history[self.best_epoch].get(METRIC) if self.best_epoch >= 0 else None
         if best is None or METRIC not in found or found[METRIC] > best:
             self.best_epoch = len(self.history) - 1
-            averaged = module.averaged.module.state_dict()
-            self.weights = {name: weight.detach().clone() for name, weight in averaged.items()}
+            self.weights = {name: weight.detach().clone() for name, weight in self._averaged.state_dict().items()}
+        self._write_log()
         trainer.should_stop = trainer.should_stop or self.finished
+
+    def _write_log(self) -> None:
+        """All epochs so far, also those before a resumption."""
+        with self._log.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, ["epoch", *self.history[0]])
+            writer.writeheader()
+            writer.writerows({"epoch": epoch, **record} for epoch, record in enumerate(self.history, start=1))
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

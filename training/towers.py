@@ -1,27 +1,32 @@
 """Fitting the two towers: one softmax over items for every event of every history.
 
-Needs neither FAISS nor BentoML, so that it runs on a bare machine. What is kept is a running average of the weights
-that the optimiser walks through; it stands in for a falling learning rate, so that fitting may end after any
-epoch. Every epoch draws from a seed of its own: a fit that was killed and taken up again ends in the same weights.
-R item rows, B windows, S positions, N targets of a batch, D embedding_dim.
+Needs neither FAISS nor BentoML, so that it runs on a bare machine. What is kept is a running average of the
+weights that the optimiser walks through; it stands in for a falling learning rate, so that fitting may end
+after any epoch. Every epoch draws from a seed of its own: a fit that was killed and taken up again ends in
+the same weights. R item rows, B windows, S positions, N targets of a batch, D embedding_dim.
 """
 
+import logging
 import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as lightning
 import torch
+from lightning_fabric.utilities.warnings import PossibleUserWarning
 from pydantic import Field
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
-from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from features.arrays import FloatArray
+from features.errors import DataError
 from features.strict import StrictConfig
 from features.vocabulary import RESERVED
 from models.config import TowerConfig
@@ -88,11 +93,13 @@ class TowerFitting(lightning.LightningModule):
         super().__init__()
         self._towers, self._fit, self._seed = towers, fit, seed
         self._hidden = data.hidden
+        self._logit_type = logit_type()
         codes = torch.from_numpy(data.item_codes)
         trained = torch.from_numpy(data.occurrences > 0)
         self.model = TwoTowers(data.inputs, data.item_fields, codes, trained, towers)
         decay = math.exp(-1 / (fit.average_epochs * max(steps, 1)))
-        self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        self.averaged = AveragedModel(self.model, multi_avg_fn=average)
         sampled = len(codes) > fit.max_full_softmax
         self.negatives = Negatives(data.occurrences, fit.negatives) if sampled else None
 
@@ -112,16 +119,14 @@ class TowerFitting(lightning.LightningModule):
         chosen = batch["weights"] > 0  # [B, S]
         queries = states[chosen] / self._towers.temperature  # [N, D]
         targets = batch["targets"][chosen] - RESERVED
-        return full_softmax_loss(queries, targets, vectors[RESERVED:], batch["weights"][chosen])
+        return full_softmax_loss(queries, targets, vectors[RESERVED:], batch["weights"][chosen], self._logit_type)
 
     def _sampled(self, batch: dict[str, Tensor]) -> Tensor:
         assert self.negatives is not None
         chosen = batch["weights"] > 0
         targets = batch["targets"][chosen]  # [N]
         drawn, log_expected = self.negatives.draw()  # [S]
-        rows, places = torch.unique(
-            torch.cat([batch["item_rows"].flatten(), targets, drawn]), return_inverse=True
-        )
+        rows, places = torch.unique(torch.cat([batch["item_rows"].flatten(), targets, drawn]), return_inverse=True)
         vectors = self.model.item_vectors(rows)
         read, of_targets, of_drawn = places.split([batch["item_rows"].numel(), len(targets), len(drawn)])
         states = user_states(self.model.user_tower, vectors[read.view_as(batch["item_rows"])], batch)
@@ -149,7 +154,7 @@ class TowerFitting(lightning.LightningModule):
 
     def _ranks(self, batch: dict[str, Tensor]) -> Tensor:
         """Place of each person's target, from 0; float32 [B]."""
-        model: TwoTowers = self.averaged.module
+        model = cast(TwoTowers, self.averaged.module)
         vectors = model.item_vectors()
         states = user_states(model.user_tower, vectors[batch["item_rows"]], batch)
         person = torch.arange(len(states))
@@ -175,6 +180,11 @@ class TowerFitting(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+def logit_type() -> torch.dtype:
+    """bfloat16 where the processor multiplies it natively, which makes a full softmax three times faster."""
+    return torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
+
+
 def user_states(tower: UserTower, item_vectors: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """States float32 [B, S, D] of a batch whose items have the vectors float32 [B, S - 1, D]."""
     given = {name: batch[name] for name in tower.inputs.names if name != "item_vectors"}
@@ -183,7 +193,7 @@ def user_states(tower: UserTower, item_vectors: Tensor, batch: dict[str, Tensor]
 
 
 def _validation(data: TowerData, fit: TowerFitConfig) -> DataLoader[dict[str, Tensor]]:
-    numbers = np.arange(len(data.validation))
+    numbers = np.argsort(data.validation.lengths, kind="stable")
     batches = [numbers[start : start + fit.batch_windows] for start in range(0, len(numbers), fit.batch_windows)]
     return DataLoader(WindowBatches(data.validation), sampler=batches, batch_size=None)
 
@@ -209,35 +219,63 @@ def fit_towers(
 ) -> FittedTowers:
     """Fit until the validation people gain no more, or for a given number of `epochs`.
 
-    Takes up the last checkpoint of `run_dir`, where metrics.csv is written too. Raises DataError when there is
-    nothing to learn from, or nobody to validate on and no number of epochs.
+    Takes up the last checkpoint of `run_dir`, where metrics.csv is written too. Raises DataError when there
+    is nothing to learn from, or nobody to validate on and no number of epochs.
     """
+    _require_something_to_learn(data, epochs)
+    run_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     plan = BatchPlan(data.windows.lengths, fit.batch_windows, fit.batch_positions, seed)
-    module = TowerFitting(data, towers, fit, seed, steps=len(list(plan)))
-    keep = KeepBest(fit.patience, None) if epochs else KeepBest(fit.patience, fit.max_minutes)
-    trainer = lightning.Trainer(
-        max_epochs=epochs or fit.max_epochs,
-        accelerator="cpu",
-        callbacks=[keep, _checkpoints(run_dir), TQDMProgressBar(refresh_rate=10)],
-        logger=CSVLogger(run_dir, name="", version=""),
-        gradient_clip_val=fit.clip_norm,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1_000_000,
-        use_distributed_sampler=False,
-    )
-    checkpoint = run_dir / f"{CHECKPOINT}.ckpt"
-    trainer.fit(
-        module,
-        DataLoader(WindowBatches(data.windows), sampler=plan, batch_size=None),
-        _validation(data, fit) if epochs is None else None,
-        ckpt_path=str(checkpoint) if checkpoint.exists() else None,
-        weights_only=True,
-    )
-    best = module.model
-    best.load_state_dict(keep.weights)
-    best.eval()
-    with torch.no_grad():
-        ids = best.id_vectors().numpy()
-    return FittedTowers(best.item_tower, best.user_tower, ids, keep.best_epoch + 1, keep.history)
+    module = TowerFitting(data, towers, fit, seed, steps=len(plan))
+    keep = KeepBest(module.averaged.module, fit.patience, None if epochs else fit.max_minutes, run_dir / "metrics.csv")
+    with _quiet_lightning():
+        trainer = lightning.Trainer(
+            max_epochs=epochs or fit.max_epochs,
+            accelerator="cpu",
+            callbacks=[keep, _checkpoints(run_dir), TQDMProgressBar(refresh_rate=10)],
+            logger=False,
+            gradient_clip_val=fit.clip_norm,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            use_distributed_sampler=False,
+        )
+        checkpoint = run_dir / f"{CHECKPOINT}.ckpt"
+        trainer.fit(
+            module,
+            DataLoader(WindowBatches(data.windows), sampler=plan, batch_size=None),
+            _validation(data, fit) if epochs is None else None,
+            ckpt_path=str(checkpoint) if checkpoint.exists() else None,
+            weights_only=True,
+        )
+    fitted = module.model.eval()
+    fitted.load_state_dict(keep.weights)
+    ids = fitted.id_vectors().detach().numpy()
+    return FittedTowers(fitted.item_tower, fitted.user_tower, ids, keep.best_epoch + 1, keep.history)
+
+
+def _require_something_to_learn(data: TowerData, epochs: int | None) -> None:
+    if len(data.windows) == 0:
+        raise DataError(
+            "no event of a positive type with a known item is left to learn from; the towers cannot be fitted",
+            hint="Check `dataset.types`: at least one positive type with a weight above 0 must occur.",
+        )
+    if epochs is None and len(data.validation) == 0:
+        raise DataError(
+            "there is nobody to validate on, and early stopping needs somebody",
+            hint="Give the number of epochs, or data in which some user has three events or more.",
+        )
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep to ourselves what Lightning advises: batches come from memory, and no worker would help."""
+    log = logging.getLogger("pytorch_lightning.utilities.rank_zero")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PossibleUserWarning)
+            yield
+    finally:
+        log.setLevel(level)

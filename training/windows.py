@@ -1,8 +1,8 @@
 """Histories cut into windows, as flat arrays of small integers, and batches of them.
 
-A window holds W events of one user. The user tower reads its first W - 1 and query i predicts event i, so that one
-pass is W examples; query 0, the profile, predicts the first.
-N events of all windows, M windows, B windows of a batch, S positions (its longest window), P and C codes.
+A window holds W events of one user. The user tower reads its first W - 1 and query i predicts event i, so
+that one pass is W examples; query 0, the profile, predicts the first. N events of all windows, M windows, B
+windows of a batch, S positions (its longest window), P and C codes.
 """
 
 from collections.abc import Sequence
@@ -117,8 +117,8 @@ class WindowWriter:
         """Cut a history of W events into windows of at most `max_events` + 1, from the newest backwards.
 
         contexts int64 [W, C] are the circumstances of each event, float32 [W] `weights` what it counts as a
-        target. Windows are half of `max_events` apart; an event is a target in one of them only, where the most
-        events lie before it.
+        target. Windows are three quarters of `max_events` apart; an event is a target in one of them only,
+        where the most events lie before it.
         """
         events = np.stack([history.item_rows, history.type_codes, history.value_codes]).astype(np.int32)
         profile = self._schema.encode_profile(person).astype(np.int32)
@@ -152,7 +152,7 @@ class WindowWriter:
 
 def cuts(count: int, max_events: int) -> list[tuple[int, int, int]]:
     """Windows (start, first new target, stop) over `count` events; every event is new in exactly one."""
-    step = max(1, max_events // 2)
+    step = max(1, max_events * 3 // 4)
     found, stop = [], count
     while stop > max_events + 1:
         found.append((stop - max_events - 1, stop - step, stop))

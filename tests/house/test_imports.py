@@ -57,9 +57,7 @@ def test_a_package_loads_nothing_that_it_must_not_know(package: str, forbidden: 
 def test_only_the_service_files_import_bentoml() -> None:
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     importers = {str(path.relative_to(ROOT)) for path in files if "bentoml" in imported_names(path)}
-    allowed = {
-        path for path in importers if path == "serving/service.py" or path.startswith("serving/service_")
-    }
+    allowed = {path for path in importers if path == "serving/service.py" or path.startswith("serving/service_")}
     assert importers == allowed
 
 

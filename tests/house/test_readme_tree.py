@@ -51,8 +51,6 @@ def test_every_top_level_folder_is_in_the_tree() -> None:
 
 
 def test_every_package_is_in_the_tree() -> None:
-    found = {
-        str(path.parent.relative_to(ROOT)) for name in PACKAGES for path in (ROOT / name).rglob("__init__.py")
-    }
+    found = {str(path.parent.relative_to(ROOT)) for name in PACKAGES for path in (ROOT / name).rglob("__init__.py")}
     assert found >= set(PACKAGES)
     assert found - tree_in_readme() == set()

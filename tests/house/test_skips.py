@@ -47,14 +47,10 @@ def test_a_skip_fails_in_ci_with_its_reason(
     monkeypatch.setenv("CI", "true")
     result = run(pytester, source)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(
-        ["*which CI does not allow*", *(f"test_inner.py*: *{reason}" for reason in reasons)]
-    )
+    result.stdout.fnmatch_lines(["*which CI does not allow*", *(f"test_inner.py*: *{reason}" for reason in reasons)])
 
 
-def test_ci_allows_what_a_machine_may_lack(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ci_allows_what_a_machine_may_lack(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     assert run(pytester, ALLOWED).ret == pytest.ExitCode.OK
 

@@ -40,9 +40,7 @@ def scramble(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def user_batch(
-    inputs: UserTowerInputs, batch: int, time: int, lengths: list[int] | None = None
-) -> dict[str, Tensor]:
+def user_batch(inputs: UserTowerInputs, batch: int, time: int, lengths: list[int] | None = None) -> dict[str, Tensor]:
     torch.manual_seed(batch * 100 + time)
     code = torch.randint
     fed = {
@@ -136,9 +134,7 @@ def test_a_graph_with_a_fixed_axis_or_another_input_is_refused(tmp_path: Path) -
     path = tmp_path / "doubled.onnx"
     export_graph(Doubled(), {"x": torch.ones(3, 5)}, {"x": {0: "rows"}}, path)
     require_axes(path, {"x": {0: "rows"}})
-    with pytest.raises(
-        BundleError, match=r"axes of x that vary are \{0: 'rows'\}, and should be .*'columns'"
-    ):
+    with pytest.raises(BundleError, match=r"axes of x that vary are \{0: 'rows'\}, and should be .*'columns'"):
         require_axes(path, {"x": {0: "rows", 1: "columns"}})
     with pytest.raises(BundleError, match=r"doubled\.onnx takes x where x, y was meant"):
         require_axes(path, {"x": {0: "rows"}, "y": {}})

@@ -12,9 +12,7 @@ NOBODY = np.zeros(0, dtype=np.int64)
 
 
 def ranked(scorer: Scorer, history: list[int]) -> list[int]:
-    best_first: list[int] = np.argsort(
-        -scorer.scores(np.array(history, dtype=np.int64)), kind="stable"
-    ).tolist()
+    best_first: list[int] = np.argsort(-scorer.scores(np.array(history, dtype=np.int64)), kind="stable").tolist()
     return best_first
 
 

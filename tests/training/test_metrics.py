@@ -13,9 +13,7 @@ def judged_of(lists: list[list[int]], targets: list[int], users: list[int]) -> J
 
 
 cases = st.lists(
-    st.tuples(
-        st.lists(st.integers(2, 12), unique=True, max_size=8), st.integers(2, 12), st.integers(0, 3)
-    ),
+    st.tuples(st.lists(st.integers(2, 12), unique=True, max_size=8), st.integers(2, 12), st.integers(0, 3)),
     min_size=1,
     max_size=12,
 )

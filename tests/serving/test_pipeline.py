@@ -1,0 +1,157 @@
+"""What an answer holds, for anybody, and that training, batch and service ask the same object."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.moments import DAY
+from features.people import People
+from features.person import Events, Person, Taken
+from serving.answers import Query
+from serving.batch import write_lists
+from serving.bundle import open_bundle
+from serving.candidates import given, retrieve
+from serving.eligibility import blocked_rows
+from serving.pipeline import Pipeline
+from serving.situation import situation
+from serving.sources import SOURCES
+
+
+@pytest.fixture(scope="module")
+def pipeline(trained: Any) -> Pipeline:
+    return Pipeline(open_bundle(trained.bundle))
+
+
+@pytest.fixture(scope="module")
+def people(trained: Any) -> People:
+    return People(trained.config.dataset, trained.tables)
+
+
+@pytest.fixture(scope="module")
+def now(pipeline: Pipeline) -> int:
+    return pipeline.bundle.statistics.newest
+
+
+def busy(people: People, count: int) -> list[str]:
+    return [user for user in people.user_ids if np.diff(people.span(user))[0] >= 5][:count]
+
+
+def test_a_stranger_gets_a_full_list(pipeline: Pipeline, now: int) -> None:
+    answer = pipeline.recommend(Person(), Query(k=20), now)
+    assert len({one.item_id for one in answer.items}) == 20
+    assert answer.shortfall is None
+
+
+def test_scores_fall_and_probabilities_are_probabilities(pipeline: Pipeline, people: People, now: int) -> None:
+    answer = pipeline.recommend(people.person(busy(people, 1)[0]), Query(k=30), now)
+    scores = [one.score for one in answer.items]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 < p < 1 for one in answer.items for p in one.probabilities.values())
+    assert set(answer.items[0].probabilities) == {"view", "play", "cart", "purchase", "skip", "return"}
+
+
+def test_asking_changes_nothing(pipeline: Pipeline, people: People, now: int) -> None:
+    person = people.person(busy(people, 1)[0])
+    first, second = (pipeline.recommend(person, Query(k=20), now) for _ in range(2))
+    assert first.items == second.items
+
+
+def test_excluded_items_do_not_come_back(pipeline: Pipeline, people: People, now: int) -> None:
+    person = people.person(busy(people, 1)[0])
+    shown = {one.item_id for one in pipeline.recommend(person, Query(k=10), now).items}
+    again = pipeline.recommend(person, Query(k=10, exclude=shown), now)
+    assert not shown & {one.item_id for one in again.items}
+
+
+def test_the_next_click_changes_the_answer(pipeline: Pipeline, people: People, now: int) -> None:
+    user = busy(people, 1)[0]
+    person = people.person(user, now)
+    before = pipeline.recommend(person, Query(k=10), now + 1000)
+    events = person.events
+    clicked = Events(
+        [*events.item_ids, before.items[5].item_id],
+        [*events.types, "view"],
+        np.append(events.moments, now),
+        np.append(events.values, np.float32(np.nan)),
+        None if events.contexts is None else [*events.contexts, {}],
+    )
+    after = pipeline.recommend(replace(person, events=clicked), Query(k=10), now + 1000)
+    assert [one.score for one in before.items] != [one.score for one in after.items]
+
+
+def test_a_purchase_stays_away_for_its_days_and_then_may_return(pipeline: Pipeline, now: int) -> None:
+    bundle = pipeline.bundle
+    row = int(np.argmax(bundle.statistics.popularity))
+    item = bundle.schema.items.id_of(row)
+    person = Person(taken=Taken([item], ["purchase"], np.array([now])))
+    days = bundle.schema.dataset.types["purchase"].repeat.after_days  # type: ignore[union-attr]
+    soon, later = now + DAY, now + int(days * DAY) + 1
+    assert blocked_rows(bundle.schema, bundle.catalogue, person, soon)[row]
+    assert blocked_rows(bundle.schema, bundle.catalogue, person, later)[row] == bundle.catalogue.unavailable(later)[row]
+
+
+def test_an_item_is_shown_only_while_it_is_available(pipeline: Pipeline, now: int) -> None:
+    closed = pipeline.bundle.catalogue.unavailable(now)
+    shown = pipeline.recommend(Person(), Query(k=500), now)
+    rows = pipeline.bundle.schema.items.rows([one.item_id for one in shown.items])
+    assert closed.sum() > 2
+    assert not closed[rows].any()
+    assert shown.shortfall is not None
+    assert shown.shortfall.given == len(shown.items)
+
+
+def test_every_source_brings_only_what_may_be_shown(pipeline: Pipeline, people: People, now: int) -> None:
+    for user in busy(people, 20):
+        here = situation(pipeline.bundle, people.person(user), now)
+        for source in SOURCES:
+            rows = source.retrieve(here, 25)
+            assert len(rows) <= 25
+            assert len(set(rows.tolist())) == len(rows)
+            assert not here.blocked[rows].any(), source.name
+
+
+def test_the_rank_of_a_given_list_uses_the_same_rows_as_retrieval(pipeline: Pipeline, people: People, now: int) -> None:
+    here = situation(pipeline.bundle, people.person(busy(people, 1)[0]), now)
+    found = retrieve(here)
+    some = found.rows[::3]
+    assert np.array_equal(given(here, some).ranks, found.ranks[::3])
+
+
+def test_rank_keeps_every_known_item_and_names_the_others(pipeline: Pipeline, people: People, now: int) -> None:
+    items = [*pipeline.bundle.schema.items.ids[:12], "no such item"]
+    answer = pipeline.rank(people.person(busy(people, 1)[0]), items, now)
+    assert {one.item_id for one in answer.items} == set(items[:12])
+    assert answer.unknown == ("no such item",)
+
+
+@pytest.mark.parametrize("kind", ["similar", "goes_with", "next"])
+def test_similar_items_are_others_and_in_order(pipeline: Pipeline, now: int, kind: Any) -> None:
+    item = pipeline.bundle.schema.items.id_of(int(np.argmax(pipeline.bundle.statistics.popularity)))
+    answer = pipeline.similar([item], 5, kind, now)
+    assert answer.items
+    assert item not in {one.item_id for one in answer.items}
+    scores = [one.score for one in answer.items]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_reasons_name_items_of_the_persons_past(pipeline: Pipeline, people: People, now: int) -> None:
+    person = people.person(busy(people, 1)[0])
+    answer = pipeline.recommend(person, Query(k=20, explain=True), now)
+    named = {reason.item_id for one in answer.items for reason in one.reasons if reason.item_id}
+    assert named
+    assert named <= set(person.events.item_ids)
+
+
+def test_batch_writes_what_the_pipeline_answers(pipeline: Pipeline, people: People, now: int, tmp_path: Any) -> None:
+    users = busy(people, 30)
+    path = tmp_path / "lists.parquet"
+    write_lists(pipeline, users, lambda user: people.person(user, now), now, 10, path)
+    lists = pd.read_parquet(path)
+    assert list(lists.columns) == ["user_id", "item_id", "rank", "score"]
+    for user, part in lists.groupby("user_id"):
+        answer = pipeline.recommend(people.person(str(user), now), Query(k=10), now)
+        assert part.sort_values("rank")["item_id"].tolist() == [one.item_id for one in answer.items]
+        assert part["score"].tolist() == [one.score for one in answer.items]

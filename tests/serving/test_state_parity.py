@@ -1,0 +1,63 @@
+"""The service's person is the trainer's person: loaded from the same tables, both get the same list, bit for bit."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.moments import to_text
+from features.people import People
+from serving.answers import Query
+from serving.bundle import open_bundle
+from serving.desk import Desk
+from serving.pipeline import Pipeline
+from serving.requests import RecommendRequest
+from serving.state import load_tables_into_state, open_state
+from serving.state.protocol import State
+
+
+@pytest.fixture(scope="module")
+def pipeline(trained: Any) -> Pipeline:
+    return Pipeline(open_bundle(trained.bundle))
+
+
+@pytest.fixture(scope="module")
+def loaded(trained: Any) -> State:
+    state = open_state("sqlite://:memory:")
+    load_tables_into_state(state, trained.tables)
+    return state
+
+
+def test_the_record_of_each_person_is_the_same(trained: Any, loaded: State) -> None:
+    dataset = trained.config.dataset
+    people = People(dataset, trained.tables)
+    exposures = [name for name, kind in dataset.types.items() if kind.sign == "exposure"]
+    assert exposures
+    for user in people.user_ids:
+        here, there = loaded.person(user, without=exposures), people.person(user)
+        assert list(here.events.item_ids) == list(there.events.item_ids)
+        assert list(here.events.types) == list(there.events.types)
+        np.testing.assert_array_equal(here.events.moments, there.events.moments)
+        np.testing.assert_array_equal(here.events.values, there.events.values)
+        assert here.events.contexts == there.events.contexts
+        assert here.taken is not None
+        assert there.taken is not None
+        assert set(zip(*here.taken, strict=True)) == set(zip(*there.taken, strict=True))
+
+
+def test_the_service_gives_the_list_that_training_and_batch_give(
+    trained: Any, pipeline: Pipeline, loaded: State
+) -> None:
+    """Everybody at three moments; the items, their order, scores and probabilities to the last bit."""
+    people = People(trained.config.dataset, trained.tables)
+    desk = Desk(pipeline, loaded)
+    end = int(people.events.moments.max())
+    compared = 0
+    for user in people.user_ids:
+        answer = pipeline.recommend(people.person(user), Query(k=10), end)
+        request = RecommendRequest.model_validate({"user_id": user, "k": 10, "context": {"time": to_text(end)}})
+        reply = desk.recommend(request, "r")
+        wanted = [(one.item_id, one.score, one.probabilities) for one in answer.items]
+        assert [(one.item_id, one.score, one.probabilities) for one in reply.items] == wanted
+        compared += len(people.person(user).events) >= 5
+    assert compared >= 100

@@ -1,0 +1,159 @@
+"""Fitting learns a planted order, stops where it should, and comes out the same when killed and taken up again."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import pytorch_lightning as lightning
+
+from features.dataset import DatasetConfig
+from features.errors import DataError
+from features.people import People
+from features.schema import fit_schema
+from features.tables import load_tables
+from models.config import TowerConfig
+from training.negatives import Negatives
+from training.tower_data import TowerData, ValidationPerson, tower_data
+from training.tower_stopping import KeepBest
+from training.towers import FittedTowers, TowerFitConfig, fit_towers
+
+DATASET = DatasetConfig.parse(
+    {"order": {"sequence": "position"}, "events": {}, "types": {"view": {"repeat": "always"}},
+     "items": {"columns": {"kind": {"role": "categorical", "static": True}}}}
+)  # fmt: skip
+TOWERS = TowerConfig(embedding_dim=16, blocks=1, heads=1, max_events=8, dropout=0.1)
+FIT = TowerFitConfig(learning_rate=0.02, warmup_steps=2, batch_windows=16, max_epochs=3, average_epochs=0.2)
+ITEMS = 12
+
+
+def planted(validated: int = 20) -> TowerData:
+    """Everybody goes round the circle of items, from their own start; the last step is validated on."""
+    ring = [(user, (user + step) % ITEMS, step) for user in range(60) for step in range(10)]
+    events = pd.DataFrame(ring, columns=["user_id", "item_id", "position"]).astype({"user_id": str, "item_id": str})
+    items = pd.DataFrame({"item_id": [str(item) for item in range(ITEMS)], "kind": list("abc" * 4)})
+    tables = load_tables(DATASET, Path(), {"events": events, "items": items})
+    schema = fit_schema(DATASET, tables.events, tables.users, tables.items)
+    codes = np.vstack(
+        [np.zeros((2, 1), np.int64), schema.encode_items({"kind": list(tables.items.columns["kind"])}, ITEMS)]
+    )
+    people = People(DATASET, tables)
+    asked = [
+        ValidationPerson(people.person(str(user), 8), 8, schema.items.row(str((user + 9) % ITEMS)))
+        for user in range(validated)
+    ]
+    return tower_data(schema, tables, codes, TOWERS, asked)
+
+
+@pytest.fixture(scope="module")
+def data() -> TowerData:
+    return planted()
+
+
+def weights_of(fitted: FittedTowers) -> dict[str, Any]:
+    towers = {"item": fitted.item_tower, "user": fitted.user_tower}
+    found = {f"{part}.{name}": value for part, one in towers.items() for name, value in one.state_dict().items()}
+    return {**{name: value.numpy() for name, value in found.items()}, "ids": fitted.id_embeddings}
+
+
+def assert_equal_weights(one: FittedTowers, other: FittedTowers) -> None:
+    mine, others = weights_of(one), weights_of(other)
+    assert mine.keys() == others.keys()
+    for name, value in mine.items():
+        np.testing.assert_array_equal(value, others[name], err_msg=name)
+
+
+@pytest.mark.parametrize("max_full_softmax", [100, 0], ids=["full", "sampled"])
+def test_learns_the_planted_order(data: TowerData, tmp_path: Path, max_full_softmax: int) -> None:
+    fit = FIT.model_copy(update={"max_epochs": 12, "max_full_softmax": max_full_softmax, "negatives": 64})
+    fitted = fit_towers(data, TOWERS, fit, tmp_path)
+    assert max(record["ndcg"] for record in fitted.history) > 0.9
+    assert not fitted.user_tower.training
+
+
+def test_killed_and_taken_up_again_it_ends_in_the_same_weights(
+    data: TowerData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fit_towers(data, TOWERS, FIT, tmp_path / "whole", seed=3)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(_: KeepBest, trainer: lightning.Trainer, module: Any, batch: Any, index: int) -> None:
+        if trainer.current_epoch == 2 and index == 1:
+            raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(KeepBest, "on_train_batch_start", lambda self, *rest: kill(self, *rest))
+        with pytest.raises(KilledError):
+            fit_towers(data, TOWERS, FIT, tmp_path / "killed", seed=3)
+    resumed = fit_towers(data, TOWERS, FIT, tmp_path / "killed", seed=3)
+    assert_equal_weights(whole, resumed)
+    logs = [pd.read_csv(tmp_path / name / "metrics.csv").drop(columns="seconds") for name in ("whole", "killed")]
+    assert logs[0]["epoch"].tolist() == [1, 2, 3]
+    pd.testing.assert_frame_equal(logs[0], logs[1])
+    assert_equal_weights(whole, fit_towers(data, TOWERS, FIT, tmp_path / "whole", seed=3))
+
+
+def test_a_seed_decides_everything(data: TowerData, tmp_path: Path) -> None:
+    one, same, other = (
+        fit_towers(data, TOWERS, FIT, tmp_path / name, epochs=1, seed=seed)
+        for name, seed in (("one", 1), ("same", 1), ("other", 2))
+    )
+    assert_equal_weights(one, same)
+    assert not np.array_equal(one.id_embeddings, other.id_embeddings)
+
+
+def test_a_given_number_of_epochs_needs_nobody_to_validate_on(tmp_path: Path) -> None:
+    fitted = fit_towers(planted(validated=0), TOWERS, FIT, tmp_path, epochs=2)
+    assert fitted.epochs == 2
+    assert [sorted(record) for record in fitted.history] == [["loss", "seconds"]] * 2
+
+
+def test_fitting_ends_after_the_epoch_that_exceeds_the_time(data: TowerData, tmp_path: Path) -> None:
+    fit = FIT.model_copy(update={"max_minutes": 1e-6})
+    assert len(fit_towers(data, TOWERS, fit, tmp_path / "short").history) == 1
+    assert len(fit_towers(data, TOWERS, fit, tmp_path / "given", epochs=2).history) == 2
+
+
+def test_without_progress_patience_runs_out_and_the_best_weights_are_kept(data: TowerData, tmp_path: Path) -> None:
+    fit = FIT.model_copy(update={"learning_rate": 1e-12, "max_epochs": 9, "patience": 2})
+    fitted = fit_towers(data, TOWERS, fit, tmp_path)
+    assert fitted.epochs == 1
+    assert len(fitted.history) == 3
+
+
+def test_an_item_without_events_has_no_id(tmp_path: Path, data: TowerData) -> None:
+    occurrences = data.occurrences.copy()
+    occurrences[5] = 0
+    fitted = fit_towers(TowerData(**{**vars(data), "occurrences": occurrences}), TOWERS, FIT, tmp_path, epochs=1)
+    assert not fitted.id_embeddings[[0, 1, 5]].any()
+    assert fitted.id_embeddings[[2, 3, 4, 6]].any(axis=1).all()
+
+
+def test_nothing_to_learn_from_and_nobody_to_validate_on_are_told(data: TowerData, tmp_path: Path) -> None:
+    nobody = planted(validated=0)
+    with pytest.raises(DataError, match="nobody to validate on"):
+        fit_towers(nobody, TOWERS, FIT, tmp_path)
+    nothing = TowerData(**{**vars(data), "windows": nobody.validation})
+    with pytest.raises(DataError, match="no event of a positive type"):
+        fit_towers(nothing, TOWERS, FIT, tmp_path, epochs=1)
+
+
+def test_negatives_come_as_often_as_they_say() -> None:
+    occurrences = np.array([0, 0, 70, 0, 20, 10])
+    negatives = Negatives(occurrences, 100_000)
+    drawn, log_expected = negatives.draw()
+    counts = np.bincount(drawn.numpy(), minlength=6)
+    expected = np.zeros(6)
+    expected[drawn.numpy()] = log_expected.exp().numpy()
+    np.testing.assert_allclose(counts, expected, rtol=0.05)
+    np.testing.assert_allclose(expected[2:] / 100_000, [0.475, 0.125, 0.225, 0.175], rtol=1e-4)
+
+
+def test_fitting_loads_neither_faiss_nor_bentoml() -> None:
+    code = "import sys, training.towers; sys.exit(bool({'faiss', 'bentoml'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
