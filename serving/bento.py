@@ -19,7 +19,7 @@ from serving.bundle import verify_bundle
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("features", "serving")
 LOCK = "requirements/serving.txt"
-_BUILD = {
+BUILD = {
     "service": "serving.service:Tailorbird",
     "include": [*(f"{package}/" for package in PACKAGES), "bundle/", LOCK],
     "python": {"requirements_txt": LOCK, "lock_packages": False},
@@ -39,7 +39,7 @@ def build_bento(bundle: Path) -> str:
         shutil.copytree(bundle, context / "bundle")
         (context / LOCK).parent.mkdir()
         shutil.copy(ROOT / LOCK, context / LOCK)
-        (context / "bentofile.yaml").write_text(yaml.safe_dump(_BUILD), encoding="utf-8")
+        (context / "bentofile.yaml").write_text(yaml.safe_dump(BUILD), encoding="utf-8")
         command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", "."]
         built = subprocess.run(
             command,
