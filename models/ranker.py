@@ -82,9 +82,7 @@ class Ranker(nn.Module):
         self.linear = nn.Linear(n_features, n_heads)
         self.attention = TargetAttention(config)
         self.inputs = nn.Linear(n_features + config.attention_channels, config.hidden_dim)
-        self.layers = nn.ModuleList(
-            _ResidualLayer(config.hidden_dim, config.dropout) for _ in range(config.layers)
-        )
+        self.layers = nn.ModuleList(_ResidualLayer(config.hidden_dim, config.dropout) for _ in range(config.layers))
         self.output = nn.Linear(config.hidden_dim, n_heads, bias=False)
         for start_at_zero in (self.linear.weight, self.linear.bias, self.output.weight):
             nn.init.zeros_(start_at_zero)

@@ -129,8 +129,6 @@ class ServedUserTower(nn.Module):
         context_codes: Tensor | None = None,
     ) -> Tensor:
         """As `UserTower`, with lengths int64 [B] -> float32 [B, D]: the state after `lengths` events."""
-        states: Tensor = self.tower(
-            item_vectors, type_codes, value_codes, gap_codes, profile_codes, context_codes
-        )
+        states: Tensor = self.tower(item_vectors, type_codes, value_codes, gap_codes, profile_codes, context_codes)
         last = lengths[:, None, None].expand(-1, 1, states.shape[-1])  # [B, 1, D]
         return states.gather(1, last).squeeze(1)

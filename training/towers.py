@@ -2,7 +2,7 @@
 
 Needs neither FAISS nor BentoML, so that it runs on a bare machine. What is kept is a running average of the
 weights that the optimiser walks through; it stands in for a falling learning rate, so that fitting may end
-after any epoch. Every epoch draws from a seed of its own: a fit that was killed and taken up again ends in
+after any epoch. Every step draws from a seed of its own: a fit that was killed and taken up again ends in
 the same weights. R item rows, B windows, S positions, N targets of a batch, D embedding_dim.
 """
 
@@ -103,9 +103,9 @@ class TowerFitting(lightning.LightningModule):
         sampled = len(codes) > fit.max_full_softmax
         self.negatives = Negatives(data.occurrences, fit.negatives) if sampled else None
 
-    def on_train_epoch_start(self) -> None:
-        """Draw this epoch's dropout and negatives from a seed of its own."""
-        torch.manual_seed(self._seed * 100_003 + self.current_epoch)
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Draw this step's dropout and negatives from a seed of its own."""
+        torch.manual_seed(self._seed * 1_000_003 + self.global_step)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Nats per target."""
@@ -276,6 +276,7 @@ def _quiet_lightning() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PossibleUserWarning)
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
             yield
     finally:
         log.setLevel(level)
