@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import quote
 
 from features.errors import ConfigError
@@ -29,17 +30,15 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 3000,
     workers: int | None = None,
-) -> int:
-    """Serve until the process is told to stop; the exit status.
+) -> NoReturn:
+    """Become the server: this process is replaced, so that whoever stops it stops the workers too.
 
     Relative paths start at the working directory. Raises BundleError or ConfigError before anything is started.
     """
-    server = launch(bundle, registry, state=state, config=config, host=host, port=port, workers=workers)
-    while True:
-        try:
-            return server.wait()
-        except KeyboardInterrupt:
-            continue  # the server got the same signal and is on its way out
+    environment = environment_of(bundle, registry, state=state, config=config, workers=workers)
+    sys.stdout.flush()
+    os.chdir(ROOT)
+    os.execve(sys.executable, command_of(host, port), environment)
 
 
 def launch(
@@ -52,7 +51,20 @@ def launch(
     port: int = 3000,
     workers: int | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start the service in a process of its own; it is ready once GET /readyz answers 200."""
+    """The same in a process of its own; it is ready once GET /readyz answers 200."""
+    environment = environment_of(bundle, registry, state=state, config=config, workers=workers)
+    return subprocess.Popen(command_of(host, port), cwd=ROOT, env=environment)
+
+
+def environment_of(
+    bundle: Path | str | None,
+    registry: Path | str | None,
+    *,
+    state: str,
+    config: Path | str | None,
+    workers: int | None,
+) -> dict[str, str]:
+    """The environment from which the service takes what it serves; paths are absolute, the bundle is verified."""
     given = {
         "TAILORBIRD_BUNDLE": bundle and str(Path(bundle).resolve()),
         "TAILORBIRD_REGISTRY": registry and str(Path(registry).resolve()),
@@ -69,10 +81,13 @@ def launch(
             hint="Name a file, such as sqlite:///var/state.db.",
         )
     others = {name: value for name, value in os.environ.items() if name not in given}
-    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:Tailorbird"]
-    where = ["--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(GRACE_SECONDS)]
-    environment = {"BENTOML_DO_NOT_TRACK": "True", **others, **ours}
-    return subprocess.Popen([*command, *where], cwd=ROOT, env=environment)
+    return {"BENTOML_DO_NOT_TRACK": "True", **others, **ours}
+
+
+def command_of(host: str, port: int) -> list[str]:
+    """The command line of BentoML's server."""
+    serving = [sys.executable, "-m", "bentoml", "serve", "serving.service:Tailorbird"]
+    return [*serving, "--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(GRACE_SECONDS)]
 
 
 def announce(state: str, port: int, host: str = "127.0.0.1") -> str:

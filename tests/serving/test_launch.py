@@ -1,6 +1,7 @@
 """What is checked before a server starts, and what a newcomer is told."""
 
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,20 +58,16 @@ def test_the_server_gets_absolute_paths_and_nothing_of_an_older_environment(
     assert "--port 3999" in " ".join(started["command"])
 
 
-def test_serving_waits_through_an_interrupt_for_the_server_to_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Server:
-        waits = 0
-
-        def wait(self) -> int:
-            self.waits += 1
-            if self.waits == 1:
-                raise KeyboardInterrupt
-            return 7
-
-    monkeypatch.setattr(launch, "launch", lambda *_, **__: Server())
-    assert launch.serve("bundle") == 7
+def test_serving_replaces_the_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(launch, "verify_bundle", lambda path: {})
+    monkeypatch.setattr("os.execve", lambda *how: started.append((Path.cwd(), *how)))
+    monkeypatch.chdir(tmp_path)
+    launch.serve("bundle", port=3999)
+    ((folder, python, command, environment),) = started
+    assert (folder, python) == (launch.ROOT, sys.executable)
+    assert command == launch.command_of("127.0.0.1", 3999)
+    assert environment["TAILORBIRD_BUNDLE"] == f"{tmp_path}/bundle"
 
 
 def test_the_config_and_the_environment_say_how_to_serve(tmp_path: Path) -> None:
