@@ -47,47 +47,55 @@ class TestLogQ:
     QUERIES, TARGETS, VECTORS, WEIGHTS = problem(5, 30)
     PROPOSAL = torch.softmax(torch.randn(30, dtype=torch.float64, generator=torch.Generator().manual_seed(1)), 0)
 
-    def sampled(self, positive_correction: float = 0.0, correct: bool = True) -> Tensor:
+    def draw(self) -> tuple[Tensor, Tensor]:
         drawn = torch.multinomial(self.PROPOSAL, self.DRAWS, replacement=True)
-        expected = (self.DRAWS * self.PROPOSAL[drawn]).log() if correct else torch.zeros(self.DRAWS)
-        if positive_correction:
-            return self.appended_and_corrected(drawn, expected)
-        positives = self.VECTORS[self.TARGETS]
-        return sampled_softmax_loss(
-            self.QUERIES, positives, self.TARGETS, self.VECTORS[drawn], drawn, expected, self.WEIGHTS
-        )
+        return drawn, (self.DRAWS * self.PROPOSAL[drawn]).log()
 
-    def appended_and_corrected(self, drawn: Tensor, expected: Tensor) -> Tensor:
-        """The trap: the appended positive is treated as if it had been drawn."""
-        logits = self.QUERIES @ self.VECTORS[drawn].T - expected
+    def sampled(self, drawn: Tensor, log_expected: Tensor) -> float:
+        positives, negatives = self.VECTORS[self.TARGETS], self.VECTORS[drawn]
+        return sampled_softmax_loss(
+            self.QUERIES, positives, self.TARGETS, negatives, drawn, log_expected, self.WEIGHTS
+        ).item()
+
+    def mean(self, nats: Tensor) -> float:
+        return ((nats * self.WEIGHTS).sum() / self.WEIGHTS.sum()).item()
+
+    def appended_and_corrected(self) -> float:
+        """The trap: a positive that was appended is treated as if it had been drawn."""
+        drawn, log_expected = self.draw()
+        logits = self.QUERIES @ self.VECTORS[drawn].T - log_expected
         logits = logits.masked_fill(self.TARGETS[:, None] == drawn, float("-inf"))
         positive = (self.QUERIES * self.VECTORS[self.TARGETS]).sum(-1)
         positive = positive - (self.DRAWS * self.PROPOSAL[self.TARGETS]).log()
-        nats = torch.logsumexp(torch.cat([positive[:, None], logits], 1), 1) - positive
-        return (nats * self.WEIGHTS).sum() / self.WEIGHTS.sum()
+        return self.mean(torch.logsumexp(torch.cat([positive[:, None], logits], 1), 1) - positive)
 
-    def drawn_and_corrected(self) -> Tensor:
-        """A positive that comes from the sample must be corrected like all others: its draws sum to its weight."""
-        drawn = torch.multinomial(self.PROPOSAL, self.DRAWS, replacement=True)
-        logits = self.QUERIES @ self.VECTORS[drawn].T - (self.DRAWS * self.PROPOSAL[drawn]).log()
-        of_target = logits.masked_fill(self.TARGETS[:, None] != drawn, float("-inf"))
-        nats = torch.logsumexp(logits, 1) - torch.logsumexp(of_target, 1)
-        return (nats * self.WEIGHTS).sum() / self.WEIGHTS.sum()
+    def drawn_positive(self, log_expected_of_positive: float) -> float:
+        """The positive comes from the sample, where all others are corrected."""
+        drawn, log_expected = self.draw()
+        logits = self.QUERIES @ self.VECTORS[drawn].T
+        hits = self.TARGETS[:, None] == drawn
+        positive = logits - log_expected * log_expected_of_positive
+        nats = torch.logsumexp(logits - log_expected, 1) - torch.logsumexp(
+            positive.masked_fill(~hits, float("-inf")), 1
+        )
+        return self.mean(nats)
 
     def full(self) -> float:
         return plain_cross_entropy(self.QUERIES, self.TARGETS, self.VECTORS, self.WEIGHTS).item()
 
     def test_equals_the_full_softmax(self) -> None:
-        assert self.sampled().item() == pytest.approx(self.full(), rel=0.01)
+        assert self.sampled(*self.draw()) == pytest.approx(self.full(), rel=0.01)
 
     def test_without_correction_it_does_not(self) -> None:
-        assert abs(self.sampled(correct=False).item() - self.full()) > 0.5
+        drawn, _ = self.draw()
+        assert abs(self.sampled(drawn, torch.zeros(self.DRAWS)) - self.full()) > 0.5
 
     def test_an_appended_positive_must_not_be_corrected(self) -> None:
-        assert abs(self.sampled(positive_correction=1.0).item() - self.full()) > 0.5
+        assert abs(self.appended_and_corrected() - self.full()) > 0.5
 
     def test_a_drawn_positive_must_be(self) -> None:
-        assert self.drawn_and_corrected().item() == pytest.approx(self.full(), rel=0.01)
+        assert self.drawn_positive(1.0) == pytest.approx(self.full(), rel=0.01)
+        assert abs(self.drawn_positive(0.0) - self.full()) > 0.5
 
 
 class TestRankingLoss:
