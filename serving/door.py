@@ -31,7 +31,7 @@ from serving.wire import Application, Message, Receive, Response, Send, parse_js
 NATIVE = frozenset({"/livez", "/metrics"})
 """What BentoML answers itself."""
 
-_LOG = logging.getLogger("tailorbird.service")
+_LOG = logging.getLogger("bentoml.tailorbird")  # below BentoML's, which alone is set up to be seen
 _SECONDS = Histogram("tailorbird_request_seconds", "Time to answer, by route and status.", ["route", "status"])
 
 
