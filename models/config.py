@@ -12,7 +12,7 @@ class TowerConfig(StrictConfig):
     """Length of item and user vectors; the index and the ranker read vectors of this length."""
     blocks: int = Field(default=2, ge=1)
     """Depth of the user tower."""
-    heads: int = Field(default=2, ge=1)
+    heads: int = Field(default=1, ge=1)
     """Attention heads of each block; must divide `embedding_dim`."""
     hidden_ratio: float = Field(default=2.0, gt=0)
     """Width of a block's SwiGLU layer, in multiples of `embedding_dim`."""
