@@ -1,6 +1,8 @@
 """The shape of the neural models; how they are fitted stands in `training`."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from features.strict import StrictConfig
 
@@ -24,6 +26,12 @@ class TowerConfig(StrictConfig):
     """Cosines are divided by this before the softmax."""
     max_events: int = Field(default=200, ge=1)
     """Newest events of a history that the user tower reads."""
+
+    @model_validator(mode="after")
+    def _heads_share_the_vector(self) -> Self:
+        if self.embedding_dim % self.heads:
+            raise ValueError(f"heads must divide embedding_dim; {self.heads} does not divide {self.embedding_dim}")
+        return self
 
 
 class RankerConfig(StrictConfig):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from features.errors import ConfigError
 from features.schema import FieldSize
 from models.config import RankerConfig, TowerConfig
 from models.embeddings import FieldEmbeddings
@@ -50,6 +51,11 @@ def changed_from(fed: dict[str, Tensor], event: int) -> dict[str, Tensor]:
     mixed["gap_codes"][:, :, event + 1 :] = other["gap_codes"][:, :, event + 1 :]
     mixed["context_codes"][:, event + 1 :] = other["context_codes"][:, event + 1 :]
     return mixed
+
+
+def test_heads_that_do_not_divide_the_vector_are_refused() -> None:
+    with pytest.raises(ConfigError, match="3 does not divide 64"):
+        TowerConfig.parse({"heads": 3})
 
 
 def test_no_state_sees_what_comes_after_it() -> None:
