@@ -1,7 +1,7 @@
 # One command per purpose; `make` alone lists them. Everything runs from .venv/, made from requirements/dev.txt.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark lint format lock clean
+.PHONY: help install demo test test-spark lint format docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -48,6 +48,9 @@ lint: install ## style, types and import contracts
 format: install ## mend style where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: install ## write docs/configuration.md from the config classes
+	$(BIN)/python -m training.configuration_page > docs/configuration.md
 
 # No index, path or hash may stand in a lock file, and torch is pinned without the `+cpu` of the build that lay nearest.
 COMPILE = $$tools/bin/pip-compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links --strip-extras

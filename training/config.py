@@ -9,6 +9,7 @@ from features.config import ConfigFile, read_config
 from features.dataset import DatasetConfig
 from features.strict import StrictConfig
 from models.config import RankerConfig, TowerConfig
+from serving.opening import ServingConfig
 from serving.settings import PipelineSettings
 from training.ranker import RankerFitConfig
 from training.towers import TowerFitConfig
@@ -48,6 +49,8 @@ class TrainingConfig(StrictConfig):
     """How the ranker is fitted."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """How lists are judged."""
+    serving: ServingConfig = ServingConfig()
+    """How a service answers; training does not read it."""
 
 
 def training_config(file: ConfigFile) -> TrainingConfig:

@@ -15,6 +15,7 @@ from models.config import RankerConfig
 from models.losses import ranking_loss
 from models.ranker import Ranker
 from training.examples import Examples
+from training.progress import ProgressBar
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -140,6 +141,7 @@ def fit_ranker(
     trainer = pl.Trainer(
         max_epochs=config.epochs,
         accelerator="auto",
+        callbacks=[ProgressBar("ranker")],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,

@@ -23,9 +23,9 @@ from features.checks import check_tables
 from features.encoders import as_id, is_missing
 from features.errors import DataError
 from features.events import EventTable, Tables
+from features.frames import Frames
 from features.moments import YEAR, to_moment
 from features.people import People
-from features.frames import Frames
 from features.schema import Schema
 from features.tables import load_tables
 from serving.bundle import Bundle, assemble, fresh_staging, open_bundle, seal_bundle
@@ -39,6 +39,7 @@ from training.evaluation import Verdict, judge
 from training.examples import Moment, make_examples
 from training.export import export_ranker
 from training.golden import simulated_people
+from training.quiet import quiet
 from training.ranker import fit_ranker
 from training.report import Findings, shift_of, write_report
 from training.slices import A, B, C, Slices, cut, positive_rows
@@ -85,6 +86,7 @@ def train(config: TrainingConfig, folder: Path, run: Path, frames: Frames | None
     return train_on(config, load_tables(config.dataset, folder, frames), run)
 
 
+@quiet()
 def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
     """Train on tables that were read; returns the path of the bundle, `run`/bundle."""
     started = time.time()

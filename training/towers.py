@@ -6,11 +6,7 @@ after any epoch. Every step draws from a seed of its own: a fit that was killed 
 the same weights. R item rows, B windows, S positions, N targets of a batch, D embedding_dim.
 """
 
-import logging
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,14 +14,13 @@ from typing import Any, cast
 import numpy as np
 import pytorch_lightning as lightning
 import torch
-from lightning_fabric.utilities.warnings import PossibleUserWarning
 from pydantic import Field
-from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from features.arrays import FloatArray
+from features.arrays import FloatArray, IntArray
 from features.errors import DataError
 from features.strict import StrictConfig
 from features.vocabulary import RESERVED
@@ -35,18 +30,22 @@ from models.losses import full_softmax_loss, sampled_softmax_loss
 from models.two_towers import TwoTowers
 from models.user_tower import UserTower
 from training.negatives import Negatives
+from training.progress import ProgressBar
+from training.quiet import quiet
 from training.tower_batches import BatchPlan, WindowBatches
 from training.tower_data import TowerData
 from training.tower_stopping import KeepBest
 
 CHECKPOINT = "last"
+MIN_STEPS = 100
+MIN_WINDOWS = 8
 TOP = 10
 
 
 class TowerFitConfig(StrictConfig):
     """How the two towers are fitted."""
 
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
     """Step size of AdamW, reached after the warm-up."""
     warmup_steps: int = Field(default=100, ge=0)
     """Steps over which the learning rate grows from zero."""
@@ -56,7 +55,7 @@ class TowerFitConfig(StrictConfig):
     """Gradients longer than this are shortened."""
     batch_windows: int = Field(default=128, ge=1)
     """Most histories in one step."""
-    batch_positions: int = Field(default=12_800, ge=1)
+    batch_positions: int = Field(default=6_400, ge=1)
     """Most positions in one step, padding included; bounds memory."""
     average_epochs: float = Field(default=1.0, gt=0)
     """Time constant of the running average of weights, in epochs."""
@@ -64,7 +63,7 @@ class TowerFitConfig(StrictConfig):
     """Fitting ends here at the latest."""
     patience: int = Field(default=5, ge=1)
     """Epochs without a better NDCG@10 on the validation people, after which fitting ends."""
-    max_minutes: float = Field(default=60.0, gt=0)
+    max_minutes: float = Field(default=20.0, gt=0)
     """Fitting ends after the epoch that exceeds this, unless the number of epochs is given."""
     max_full_softmax: int = Field(default=16_000, ge=0)
     """Largest catalogue over which the softmax runs in full; above it, negatives are sampled."""
@@ -225,14 +224,14 @@ def fit_towers(
     _require_something_to_learn(data, epochs)
     run_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    plan = BatchPlan(data.windows.lengths, fit.batch_windows, fit.batch_positions, seed)
+    plan = _plan(data.windows.lengths, fit, seed)
     module = TowerFitting(data, towers, fit, seed, steps=len(plan))
     keep = KeepBest(module.averaged.module, fit.patience, None if epochs else fit.max_minutes, run_dir / "metrics.csv")
-    with _quiet_lightning():
+    with quiet():
         trainer = lightning.Trainer(
             max_epochs=epochs or fit.max_epochs,
             accelerator="cpu",
-            callbacks=[keep, _checkpoints(run_dir), TQDMProgressBar(refresh_rate=10)],
+            callbacks=[keep, _checkpoints(run_dir), ProgressBar("towers")],
             logger=False,
             gradient_clip_val=fit.clip_norm,
             enable_model_summary=False,
@@ -254,6 +253,13 @@ def fit_towers(
     return FittedTowers(fitted.item_tower, fitted.user_tower, ids, keep.best_epoch + 1, keep.history)
 
 
+def _plan(lengths: IntArray, fit: TowerFitConfig, seed: int) -> BatchPlan:
+    """Batches as large as the settings allow, but at least about `MIN_STEPS` an epoch: small data needs steps too."""
+    windows = max(MIN_WINDOWS, len(lengths) // MIN_STEPS)
+    positions = max(int(lengths.max()), int(lengths.sum()) // MIN_STEPS)
+    return BatchPlan(lengths, min(fit.batch_windows, windows), min(fit.batch_positions, positions), seed)
+
+
 def _require_something_to_learn(data: TowerData, epochs: int | None) -> None:
     if len(data.windows) == 0:
         raise DataError(
@@ -265,18 +271,3 @@ def _require_something_to_learn(data: TowerData, epochs: int | None) -> None:
             "there is nobody to validate on, and early stopping needs somebody",
             hint="Give the number of epochs, or data in which some user has three events or more.",
         )
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keep to ourselves what Lightning advises: batches come from memory, and no worker would help."""
-    log = logging.getLogger("pytorch_lightning.utilities.rank_zero")
-    level = log.level
-    log.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PossibleUserWarning)
-            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-            yield
-    finally:
-        log.setLevel(level)
