@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("features", "models", "serving", "training")
 HOME = Path(__file__).resolve().parent
+FOLDER = "Folder to write to."
 CONFIG = click.option("--config", required=True, type=click.Path(path_type=Path), help="Configuration file (YAML).")
 STATE = click.option("--state", default="sqlite:///var/state.db", show_default=True, help="URL of the state.")
 REGISTRY = click.option(
@@ -27,7 +28,12 @@ REGISTRY = click.option(
 
 
 def train(config: Path | str, run: Path | str | None = None, frames: "Frames | None" = None) -> Path:
-    """Train on what a configuration names; returns the path of the bundle."""
+    """Train on what a configuration names; returns the path of the bundle, `run`/bundle.
+
+    `run` is the run folder, by default runs/CONFIG-TIME; a run that was broken off goes on where it stood.
+    `frames` may hold "events", "users" and "items": pandas, Polars or PySpark frames or DuckDB relations, which
+    take the place of the config's files. Raises ConfigError, and DataError when a check finds an error.
+    """
     from training.config import read_training_config
     from training.run import train as run_training
 
@@ -36,14 +42,18 @@ def train(config: Path | str, run: Path | str | None = None, frames: "Frames | N
 
 
 def evaluate(config: Path | str, run: Path | str | None = None, share: float = 0.8, k: int = 20) -> dict[str, Any]:
-    """Train on the first part of the events by time and predict the rest; returns the figures."""
-    from features.tables import load_tables
+    """Train on the first `share` of the rows by time, predict each later one in lists of `k`; returns the figures.
+
+    They are written to `run`/evaluation.json too: accuracy by system, and the interval of the whole minus each.
+    Raises ConfigError when events have no time, and DataError when a check finds an error.
+    """
     from training.config import read_training_config
     from training.rolling import evaluate as roll
+    from training.run import checked_tables
 
     settings, folder = read_training_config(config)
-    tables = load_tables(settings.dataset, folder)
-    return roll(settings, tables, Path(run) if run else _fresh_run(Path(config)), share=share, k=k)
+    target = Path(run) if run else _fresh_run(Path(config))
+    return roll(settings, checked_tables(settings, folder, target), target, share=share, k=k)
 
 
 def recommend(
@@ -57,7 +67,13 @@ def recommend(
     at: str | None = None,
     k: int = 10,
 ) -> int:
-    """Write lists for many people as Parquet; people and events come from a config's tables or from the state."""
+    """Write lists for many people to a Parquet file of user_id, item_id, rank (from 1) and score; returns its rows.
+
+    People and events come from the tables of `config` or from the state at the URL `state`. `users` is a file whose
+    user_id column says for whom, `history` a table in place of the config's events, `at` the moment of the requests
+    (RFC 3339, or a sequence number): by default the newest event, or now with `state`. Raises ConfigError unless
+    exactly one of `config` and `state` is given, BundleError and DataError.
+    """
     from serving.batch import recommend_to_file
 
     return recommend_to_file(
@@ -73,7 +89,7 @@ def recommend(
 
 
 def open_bundle(path: Path | str) -> "Bundle":
-    """Verify and open a bundle."""
+    """Verify every file of a bundle and open it, to ask `serving.pipeline.Pipeline`. Raises BundleError."""
     from serving.bundle import open_bundle as open_verified
 
     return open_verified(Path(path))
@@ -87,11 +103,12 @@ def _same_checkout() -> None:
     """Refuse to start when a package of ours would come from elsewhere."""
     for name in PACKAGES:
         found = importlib.util.find_spec(name)
-        origin = Path(found.origin).resolve() if found and found.origin else None
-        if origin is None or origin.parent.parent != HOME:
+        places = [Path(place).resolve() for place in (found and found.submodule_search_locations) or ()]
+        if places[:1] != [HOME / name]:
+            where = places[0] if places else found and found.origin
             raise click.ClickException(
-                f"the package {name!r} was found at {origin}, not beside {HOME / 'tailorbird.py'}; "
-                "run tailorbird from another folder, or remove that one from the path"
+                f"the package {name!r} was found at {where}, not beside {HOME / 'tailorbird.py'}. "
+                "Take that folder off PYTHONPATH, or run tailorbird from another one."
             )
 
 
@@ -120,7 +137,9 @@ def import_() -> None:
 
 @import_.command("movielens")
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("-o", "--output", default="var/movielens-1m", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", default="var/movielens-1m", show_default=True, type=click.Path(path_type=Path), help=FOLDER
+)
 def import_movielens_(source: Path, output: Path) -> None:
     """Read MovieLens 1M, the official files or a copy with order only."""
     from training.importers import import_movielens
@@ -129,27 +148,33 @@ def import_movielens_(source: Path, output: Path) -> None:
 
 
 @main.command()
-@click.option("-o", "--output", default="var/world", show_default=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", default="var/world", show_default=True, type=click.Path(path_type=Path), help=FOLDER)
 @click.option("--events", default=100_000, show_default=True, help="About how many events, 1,000 to 10,000,000.")
 @click.option("--users", type=int, help="People; one for every 50 events, if not given.")
 @click.option("--items", type=int, help="Things to buy and to watch; grows with the events, if not given.")
 @click.option("--days", default=60, show_default=True, help="Length of the recorded window.")
 @click.option("--end", help="End of the window (RFC 3339); the current hour, if not given.")
-@click.option("--seed", default=1, show_default=True)
-@click.option("--world", default="orderly", show_default=True, type=click.Choice(["orderly", "null"]))
+@click.option("--seed", default=1, show_default=True, help="Of every random draw.")
+@click.option(
+    "--world",
+    default="orderly",
+    show_default=True,
+    type=click.Choice(["orderly", "null"]),
+    help="A world to learn from, or one in which nothing can be learned.",
+)
 def simulate(output: Path, **chosen: Any) -> None:
     """Write the tables of a simulated shop and streaming service, and a config that reads them."""
     from training.simulator.settings import SimulatorSettings
     from training.simulator.simulate import simulate as write_world
 
     given = {name: value for name, value in chosen.items() if value is not None}
-    click.echo(write_world(SimulatorSettings.parse(given), output))
+    click.echo(write_world(SimulatorSettings.parse(given), output, progress=sys.stderr.isatty()))
 
 
 @main.command()
 @CONFIG
 @click.option("--show-ids", is_flag=True, help="Print user ids and attributes of examples to the terminal.")
-@click.option("-o", "--output", default="var/check", show_default=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", default="var/check", show_default=True, type=click.Path(path_type=Path), help=FOLDER)
 def check(config: Path, show_ids: bool, output: Path) -> None:
     """Hold the tables against every rule; exit status 1 when one of them is an error."""
     from features.check_report import write
@@ -176,8 +201,14 @@ def train_(config: Path, run: Path | None) -> None:
 @main.command("evaluate")
 @CONFIG
 @click.option("--run", type=click.Path(path_type=Path), help="Run folder; runs/CONFIG-TIME, if not given.")
-@click.option("--share", default=0.8, show_default=True, help="Share of the rows, by time, that is trained on.")
-@click.option("--k", default=20, show_default=True, help="Length of the judged lists.")
+@click.option(
+    "--share",
+    default=0.8,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of the rows, by time, that is trained on.",
+)
+@click.option("--k", default=20, show_default=True, type=click.IntRange(1, 100), help="Length of the judged lists.")
 def evaluate_(config: Path, run: Path | None, share: float, k: int) -> None:
     """Train on the first part of the events by time, predict each later one, and compare with baselines."""
     result = evaluate(config, run, share, k)
@@ -224,13 +255,16 @@ def rollback(registry: Path) -> None:
 @click.option("--bundle", type=click.Path(path_type=Path), help="Path of a bundle.")
 @click.option("--registry", type=click.Path(path_type=Path), help="Registry folder, whose live bundle is served.")
 @STATE
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=3000, show_default=True)
-@click.option("--workers", default=1, show_default=True)
+@click.option("--config", type=click.Path(path_type=Path), help="File whose `serving` section says how to serve.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=3000, show_default=True, help="Port to listen on.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes; those of --config, or 1, if not given.")
 def serve(bundle: Path | None, registry: Path | None, **where: Any) -> None:
-    """Answer over HTTP."""
+    """Answer over HTTP, from --bundle or from the live one of --registry."""
     from serving.launch import serve as start
 
+    if (bundle is None) == (registry is None):
+        raise click.ClickException("name what to serve: either --bundle or --registry")
     start(bundle, registry, **where)
 
 
@@ -265,8 +299,8 @@ def load_state(config: Path, state: str) -> None:
 
 @main.command()
 @click.option("--events", default=60_000, show_default=True, help="About how many events to simulate.")
-@click.option("--folder", default="var/demo", show_default=True, type=click.Path(path_type=Path))
-@click.option("--port", default=3000, show_default=True)
+@click.option("--folder", default="var/demo", show_default=True, type=click.Path(path_type=Path), help=FOLDER)
+@click.option("--port", default=3000, show_default=True, help="Port to listen on.")
 @click.option("--no-serve", is_flag=True, help="End after the bundle.")
 def demo(events: int, folder: Path, port: int, no_serve: bool) -> None:
     """Simulate a world, check it, train on it, load the state, and serve a page of personal picks."""

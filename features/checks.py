@@ -95,7 +95,9 @@ def check_tables(
         if not any(one.severity == "error" for one in findings):
             load_tables(dataset, folder, frames, engine)
     except TailorbirdError as error:
-        findings.append(Finding("unreadable_table", "error", "dataset", error.field, 1, str(error)))
+        column = (error.field or "").removeprefix("dataset.") or None
+        message = f"{error.message}. {error.hint or ''}".rstrip()
+        findings.append(Finding("unreadable_table", "error", "dataset", column, 1, message))
     except engine_errors() as error:
         message = f"the {engine} engine cannot read the tables: {type(error).__name__}"
         findings.append(Finding("unreadable_table", "error", "dataset", None, 1, message))

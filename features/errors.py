@@ -21,8 +21,8 @@ class TailorbirdError(Exception):
 
     def __str__(self) -> str:
         where = f"{self.field}: " if self.field else ""
-        then = f" {self.hint}" if self.hint else ""
-        return f"{where}{self.message}{then}"
+        stop = "" if self.message.endswith((".", "!", "?", ":")) else "."
+        return f"{where}{self.message}" + (f"{stop} {self.hint}" if self.hint else "")
 
 
 class ConfigError(TailorbirdError):

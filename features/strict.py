@@ -72,4 +72,9 @@ def _first_error(error: ValidationError, section: str | None) -> ConfigError:
     field = ".".join(str(part) for part in (*([section] if section else []), *first["loc"]))
     if first["type"] == "extra_forbidden":
         return ConfigError("no such key", field=field, hint="See docs/configuration.md for the keys that exist.")
-    return ConfigError(f"{first['msg']}; got {first.get('input')!r}", field=field)
+    if first["type"] == "value_error":
+        return ConfigError(str(first["ctx"]["error"]), field=field)
+    if first["type"] == "missing":
+        return ConfigError("this key is required", field=field)
+    message = first["msg"].removeprefix("Input ")
+    return ConfigError(f"{message[:1].lower()}{message[1:]}; got {first['input']!r}", field=field)

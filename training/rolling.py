@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from features.arrays import IntArray
-from features.errors import ConfigError
+from features.errors import ConfigError, DataError
 from features.events import EventTable, Tables
 from features.people import People
 from features.schema import Schema
@@ -20,8 +19,8 @@ from serving.bundle import open_bundle
 from training.baselines import markov_chain
 from training.config import TrainingConfig
 from training.evaluation import WHOLE, judge, judged
-from training.examples import Moment
 from training.metrics import accuracy, breadth, gains, paired_interval, per_user
+from training.moments import Moment, moments_among
 from training.run import train_on
 from training.slices import cut_moment, positive_rows
 from training.statistics import item_rows
@@ -30,16 +29,28 @@ from training.statistics import item_rows
 def evaluate(config: TrainingConfig, tables: Tables, run: Path, *, share: float, k: int) -> dict[str, Any]:
     """Train on the first `share` of the rows by time, predict the rest; writes `run`/evaluation.json.
 
-    Raises ConfigError when events have no time.
+    Raises ConfigError when events have no time, DataError when one side of the cut is empty.
     """
     if not config.dataset.timed:
         raise ConfigError("evaluation by time needs events with a time", field="dataset.order.time")
     events = tables.events
     cut = cut_moment(events, share)
     before = replace(tables, events=events.where(events.moments < cut))
+    if len(before.events) == 0:
+        raise DataError(
+            f"no event lies before the first {share:.0%} of the rows by time",
+            field="dataset.order.time",
+            hint="Too many events have one and the same time.",
+        )
     path = train_on(config, before, run)
     bundle = open_bundle(path)
-    moments, users = _targets(config, People(config.dataset, tables), cut)
+    moments = [one for one in _targets(People(config.dataset, tables), cut) if one.wanted(config.dataset)]
+    users = np.unique([one.user_id for one in moments], return_inverse=True)[1]
+    if not moments:
+        raise DataError(
+            "nobody with an event before the cut takes anything after it, so that there is nothing to predict",
+            hint="Give a smaller --share, or events over a longer time.",
+        )
     markov = _markov(config, bundle.schema, before.events)
     verdicts = judge(path, moments, markov, workers=config.workers, label="evaluating")
     systems = judged(verdicts, users)
@@ -72,29 +83,11 @@ def as_text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _targets(config: TrainingConfig, people: People, cut: int) -> tuple[list[Moment], IntArray]:
-    """Moments just before each target after the cut, and the user code of each."""
+def _targets(people: People, cut: int) -> list[Moment]:
+    """Moments before each run after the cut, of people who were there before it."""
     events = people.events
-    same_user = np.append(False, events.user_codes[1:] == events.user_codes[:-1])
-    same_item = np.append(False, events.item_codes[1:] == events.item_codes[:-1])
-    wanted = positive_rows(config.dataset, events) & (events.moments >= cut) & ~(same_user & same_item)
     returning = np.isin(events.user_codes, events.user_codes[events.moments < cut])
-    rows = np.flatnonzero(wanted & returning)
-    moments = [_moment(people, int(row)) for row in rows]
-    return moments, events.user_codes[rows]
-
-
-def _moment(people: People, row: int) -> Moment:
-    events = people.events
-    user, moment = str(events.users[events.user_codes[row]]), int(events.moments[row]) - 1
-    return Moment(
-        person=replace(
-            people.person(user, moment), context={name: column[row] for name, column in events.contexts.items()}
-        ),
-        moment=moment,
-        item_id=str(events.items[events.item_codes[row]]),
-        type=events.types[events.type_codes[row]],
-    )
+    return moments_among(people, (events.moments >= cut) & returning)
 
 
 def _markov(config: TrainingConfig, schema: Schema, events: EventTable) -> Any:

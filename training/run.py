@@ -9,7 +9,7 @@ import json
 import platform
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,11 @@ from serving.transitions import TransitionSettings
 from training.baselines import markov_chain
 from training.calibrating import calibrate
 from training.config import TrainingConfig
-from training.evaluation import Verdict, judge
-from training.examples import Moment, make_examples
+from training.evaluation import Verdict, judge, labelled
+from training.examples import make_examples
 from training.export import export_ranker
 from training.golden import simulated_people
+from training.moments import Moment, moments_among
 from training.quiet import quiet
 from training.ranker import fit_ranker
 from training.report import Findings, shift_of, write_report
@@ -75,15 +76,24 @@ def train(config: TrainingConfig, folder: Path, run: Path, frames: Frames | None
 
     Raises DataError when a check finds an error; nothing is repaired.
     """
-    run.mkdir(parents=True, exist_ok=True)
+    return train_on(config, checked_tables(config, folder, run, frames), run)
+
+
+def checked_tables(config: TrainingConfig, folder: Path, run: Path, frames: Frames | None = None) -> Tables:
+    """The tables that `config.dataset` names, once every rule holds; writes `run`/check.md and check.json.
+
+    Raises DataError, which tells the first rule that an error breaks.
+    """
     check = check_tables(config.dataset, folder, frames)
     check_report.write(check, run)
     if check.errors:
+        first = check.errors[0]
         raise DataError(
-            f"{len(check.errors)} checks failed: {', '.join(one.rule for one in check.errors)}",
+            f"{first.rule}: {first.message}" + (f" (and {more} more)" if (more := len(check.errors) - 1) else ""),
+            field=f"{first.table}.{first.column}" if first.column else first.table,
             hint=f"See {run / 'check.md'}; nothing was repaired or trained.",
         )
-    return train_on(config, load_tables(config.dataset, folder, frames), run)
+    return load_tables(config.dataset, folder, frames)
 
 
 @quiet()
@@ -102,7 +112,7 @@ def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
     first, stage = _first_stage(this, settings)
     ranked, reached = _ranked(this, first)
     verdicts, moments = _judged(this, ranked)
-    calibrated = _calibrated(this, ranked, verdicts)
+    calibrated = _calibrated(this, ranked, verdicts, moments)
     _final(this, settings, stage.epochs, calibrated, bundle, started)
     findings = Findings(
         config=config,
@@ -113,7 +123,7 @@ def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
         reached=reached,
         epochs=stage.epochs,
         slices={name: int((this.slices.codes == code).sum()) for name, code in (("A", A), ("B", B), ("C", C))},
-        shift=shift_of(calibrated, bundle, [one for _, one in moments[:SHIFT_MOMENTS]]),
+        shift=shift_of(calibrated, bundle, moments[:SHIFT_MOMENTS]),
         seconds=time.time() - started,
     )
     write_report(findings, run)
@@ -173,31 +183,16 @@ def _first_stage(this: Run, settings: TransitionSettings) -> tuple[Path, FittedS
 def _validation(this: Run, schema: Schema) -> list[ValidationPerson]:
     """People just before something wanted of slice C, for early stopping."""
     chosen = moments_of(this, C, min(MAX_VALIDATION, max(MIN_VALIDATION, len(this.events.users))))
-    return [ValidationPerson(one.person, one.moment, schema.items.row(one.item_id)) for _, one in chosen]
+    return [
+        ValidationPerson(one.person, one.moment, schema.items.row(one.item_id))
+        for one in chosen
+        if one.wanted(this.config.dataset)
+    ]
 
 
-def moments_of(this: Run, slice_code: int, limit: int) -> list[tuple[str, Moment]]:
-    """At most `limit` moments of a slice before something wanted, drawn evenly, with their users, in row order."""
-    events, dataset = this.events, this.config.dataset
-    rows = this.slices.rows(slice_code, positive_rows(dataset, events))
-    if len(rows) > limit:
-        rows = np.sort(np.random.default_rng(this.config.seed).choice(rows, limit, replace=False))
-    chosen = []
-    for row in rows:
-        user, moment = str(events.users[events.user_codes[row]]), int(events.moments[row]) - 1
-        context = {name: column[row] for name, column in events.contexts.items()}
-        chosen.append(
-            (
-                user,
-                Moment(
-                    person=replace(this.people.person(user, moment), context=context),
-                    moment=moment,
-                    item_id=str(events.items[events.item_codes[row]]),
-                    type=events.types[events.type_codes[row]],
-                ),
-            )
-        )
-    return chosen
+def moments_of(this: Run, slice_code: int, limit: int) -> list[Moment]:
+    """At most `limit` moments of a slice, drawn evenly."""
+    return moments_among(this.people, this.slices.codes == slice_code, limit, this.config.seed)
 
 
 def _ranked(this: Run, first: Path) -> tuple[Path, float]:
@@ -206,7 +201,7 @@ def _ranked(this: Run, first: Path) -> tuple[Path, float]:
     if target.exists():
         return target, float((target / "reached.json").read_text(encoding="utf-8"))
     bundle = open_bundle(first)
-    moments = [one for _, one in moments_of(this, B, this.config.ranker_fit.max_examples)]
+    moments = moments_of(this, B, this.config.ranker_fit.max_examples)
     examples = make_examples(first, moments, workers=this.config.workers, label="examples")
     if len(examples) < 2:
         raise DataError(
@@ -224,31 +219,22 @@ def _ranked(this: Run, first: Path) -> tuple[Path, float]:
     return seal_bundle(staging, target, _provenance(this)), examples.reached
 
 
-def _judged(this: Run, ranked: Path) -> tuple[list[Verdict], list[tuple[str, Moment]]]:
+def _judged(this: Run, ranked: Path) -> tuple[list[Verdict], list[Moment]]:
     """Every system on slice C, which no fit has seen."""
     moments = moments_of(this, C, this.config.evaluation.max_moments)
     schema, events = fit_schema_on(this.config, this.tables, _all_events(this, A))
     positive = events.where(positive_rows(this.config.dataset, events))
     markov = markov_chain(item_rows(schema, positive), positive.offsets, len(schema.items))
-    verdicts = judge(ranked, [one for _, one in moments], markov, workers=this.config.workers, label="judging")
+    verdicts = judge(ranked, moments, markov, workers=this.config.workers, label="judging")
     return verdicts, moments
 
 
-def _calibrated(this: Run, ranked: Path, verdicts: list[Verdict]) -> Path:
+def _calibrated(this: Run, ranked: Path, verdicts: list[Verdict], moments: list[Moment]) -> Path:
     """The ranked stage with the calibration of every other moment of slice C; the rest judges it."""
     target = this.folder / "stages" / "calibrated"
     if target.exists():
         return target
-    bundle = open_bundle(ranked)
-    heads = {name: index for index, name in enumerate(bundle.schema.heads)}
-    half = verdicts[::2]
-    logits = np.concatenate([one.logits for one in half])
-    labels = np.zeros(logits.shape, dtype=bool)
-    starts = np.cumsum([0, *(len(one.logits) for one in half[:-1])])
-    types = [one.type for _, one in moments_of(this, C, this.config.evaluation.max_moments)][::2]
-    for start, verdict, name in zip(starts, half, types, strict=True):
-        if verdict.place >= 0:
-            labels[start + verdict.place, heads[name]] = True
+    logits, labels = labelled(verdicts[::2], moments[::2], open_bundle(ranked).schema.heads)
     staging = _copy(ranked, target)
     (staging / "calibration.json").write_text(calibrate(logits, labels).model_dump_json(), encoding="utf-8")
     return seal_bundle(staging, target, _provenance(this))
@@ -280,11 +266,11 @@ def _copy(source: Path, target: Path) -> Path:
     return staging
 
 
-def _protected(this: Run, moments: list[tuple[str, Moment]]) -> dict[str, list[str]]:
+def _protected(this: Run, moments: list[Moment]) -> dict[str, list[str]]:
     """Values of the protected attributes by moment."""
     columns = {name: one for name, one in this.config.dataset.users.columns.items() if one.protected}
     return {
-        name: [_group(one.person.attribute(name, one.moment), column.role, one.moment) for _, one in moments]
+        name: [_group(one.person.attribute(name, one.moment), column.role, one.moment) for one in moments]
         for name, column in columns.items()
     }
 
