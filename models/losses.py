@@ -90,22 +90,24 @@ def sampled_softmax_loss(
 def ranking_loss(
     logits: Tensor,
     target_index: Tensor,
-    target_head: Tensor,
+    target_heads: Tensor,
     candidate_mask: Tensor,
     binary_weight: float = 0.1,
 ) -> Tensor:
     """Order and calibration of a list at once, a scalar in nats per example.
 
     "Joint Optimization of Ranking and Calibration" (JRC, arXiv:2208.06164) in its plainest form. logits
-    float32 [B, K, H]; target_index and target_head int64 [B]; candidate_mask bool [B, K], true where a
-    candidate stands. A softmax over the candidates in the head of the target orders them; binary
-    cross-entropy over all candidates and heads, summed per example, keeps each logit a log-odds.
+    float32 [B, K, H]; target_index int64 [B]; target_heads float32 [B, H], 1 for each type that came of the
+    target, at least one; candidate_mask bool [B, K], true where a candidate stands. A softmax over the
+    candidates in each head of the target orders them; binary cross-entropy over all candidates and heads,
+    summed per example, keeps each logit a log-odds.
     """
     example = torch.arange(len(logits), device=logits.device)
-    of_head = logits[example, :, target_head].masked_fill(~candidate_mask, float("-inf"))  # [B, K]
-    listwise = F.cross_entropy(of_head, target_index)
+    shares = F.log_softmax(logits.masked_fill(~candidate_mask[..., None], float("-inf")), dim=1)
+    of_target = shares[example, target_index]  # [B, H]
+    listwise = -((of_target * target_heads).sum(1) / target_heads.sum(1)).mean()
     labels = torch.zeros_like(logits)
-    labels[example, target_index, target_head] = 1.0
+    labels[example, target_index] = target_heads
     binary = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     per_example = (binary * candidate_mask[..., None]).sum((1, 2))
     return listwise + binary_weight * per_example.mean()

@@ -38,7 +38,8 @@ def _weights(situation: Situation, row: int, source: str, past: IntArray) -> Flo
     if source == "nearest":
         return dots(situation.bundle.catalogue.vectors[past], situation.bundle.catalogue.vectors[row])
     if source == "again":
-        return (past == row).astype(np.float32)
+        same: FloatArray = (past == row).astype(np.float32)
+        return same
     transitions = situation.bundle.transitions
-    weights: FloatArray = transitions.between(past, row) * transitions.settings.kernel(len(past)).astype(np.float32)
-    return weights
+    kernel = transitions.settings.kernel(len(past))
+    return np.asarray(transitions.between(past, row) * kernel, dtype=np.float32)

@@ -107,7 +107,9 @@ class Trained(NamedTuple):
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Trained once for the whole session; tests copy what they change."""
     folder = tmp_path_factory.mktemp("world")
-    settings = SimulatorSettings(events=8_000, users=160, items=120, seed=5, end="2026-06-01T12:00:00Z")
+    settings = SimulatorSettings.parse(
+        {"events": 8_000, "users": 160, "items": 120, "seed": 5, "end": "2026-06-01T12:00:00Z"}
+    )
     path = simulate(settings, folder)
     path.write_text(path.read_text(encoding="utf-8") + yaml.safe_dump(SMALL), encoding="utf-8")
     config, base = read_training_config(path)

@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from features.arrays import FloatArray, IntArray
+from features.arrays import BoolArray, FloatArray, IntArray
 from serving.bundle import Bundle
 from serving.candidates import retrieve
 from serving.pipeline import Pipeline
 from serving.situation import situation
 from serving.sources import SOURCES, active_sources, best
 from serving.transitions import Transitions
-from training.examples import Moment, in_parallel
+from training.examples import in_parallel
 from training.metrics import Judged
+from training.moments import Moment
 
 WHOLE = "tailorbird"
 MARKOV = "markov"
@@ -53,6 +54,20 @@ def judged(verdicts: Sequence[Verdict], users: IntArray) -> Mapping[str, Judged]
     """The lists of each system, ready for metrics."""
     targets = np.array([one.target for one in verdicts], dtype=np.int64)
     return {system: Judged([one.lists[system] for one in verdicts], targets, users) for system in verdicts[0].lists}
+
+
+def labelled(
+    verdicts: Sequence[Verdict], moments: Sequence[Moment], heads: Sequence[str]
+) -> tuple[FloatArray, BoolArray]:
+    """Logits float32 [M, H] of all candidates of all moments, and bool [M, H]: what came of them."""
+    logits = np.concatenate([one.logits for one in verdicts])
+    labels = np.zeros(logits.shape, dtype=bool)
+    start = 0
+    for verdict, moment in zip(verdicts, moments, strict=True):
+        if verdict.place >= 0:
+            labels[start + verdict.place] = [name in moment.types for name in heads]
+        start += len(verdict.logits)
+    return logits, labels
 
 
 def _verdict(bundle: Bundle, moment: Moment, markov: Transitions) -> Verdict:

@@ -1,6 +1,6 @@
-"""The ranker's examples: what the pipeline would have ranked at the moment before something wanted happened.
+"""The ranker's examples: what the pipeline would have ranked just before a person turned to an item.
 
-Made by the pipeline itself, through the exported graphs, one request at a time. A positive counts only when a
+Made by the pipeline itself, through the exported graphs, one request at a time. An item counts only when a
 source retrieved it and is never appended. N examples, K candidates (padded), F features, T history events.
 """
 
@@ -16,23 +16,12 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from features.arrays import FloatArray, IntArray
-from features.person import Person
 from features.vocabulary import PAD
 from serving.bundle import open_bundle
 from serving.candidates import retrieve
 from serving.rows import ATTENTION_EVENTS, ranker_rows
 from serving.situation import situation
-
-
-class Moment(NamedTuple):
-    """Something wanted that a person did, seen from just before it."""
-
-    person: Person
-    """Knows nothing at or after the event."""
-    moment: int
-    """One tick before the event."""
-    item_id: str
-    type: str
+from training.moments import Moment
 
 
 @dataclass(frozen=True)
@@ -47,8 +36,8 @@ class Examples:
     """int32 [N, T] newest first, PAD behind the oldest."""
     targets: IntArray
     """int64 [N]: which candidate was taken."""
-    heads: IntArray
-    """int64 [N]: index into schema.heads of the type of the event."""
+    heads: FloatArray
+    """float32 [N, H]: 1 for each of schema.heads that came of it."""
     asked: int
     """Moments that were tried, those whose positive no source retrieved among them."""
 
@@ -66,7 +55,7 @@ class _Example(NamedTuple):
     rows: IntArray
     history_rows: IntArray
     target: int
-    head: int
+    heads: FloatArray
 
 
 def make_examples(bundle_path: Path, moments: Sequence[Moment], *, workers: int, label: str) -> Examples:
@@ -111,7 +100,7 @@ def _example_of(bundle: Any, moment: Moment) -> _Example | None:
         rows=candidates.rows,
         history_rows=here.history.item_rows[::-1][:ATTENTION_EVENTS],
         target=int(target[0]),
-        head=bundle.schema.heads.index(moment.type),
+        heads=np.array([name in moment.types for name in bundle.schema.heads], dtype=np.float32),
     )
 
 
@@ -124,7 +113,7 @@ def _stacked(found: list[_Example], asked: int) -> Examples:
         rows=np.full(size, PAD, dtype=np.int32),
         history_rows=np.full((len(found), ATTENTION_EVENTS), PAD, dtype=np.int32),
         targets=np.array([one.target for one in found], dtype=np.int64),
-        heads=np.array([one.head for one in found], dtype=np.int64),
+        heads=np.array([one.heads for one in found], dtype=np.float32),
         asked=asked,
     )
     for index, one in enumerate(found):

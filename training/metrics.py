@@ -47,7 +47,7 @@ def accuracy(judged: Judged, k: int) -> dict[str, float]:
     """Recall, NDCG and MRR at k, averaged by user and then over users."""
     ranks = judged.ranks()
     hit = (ranks > 0) & (ranks <= k)
-    reciprocal = np.where(hit, 1.0 / np.maximum(ranks, 1), 0.0)
+    reciprocal = np.where(hit, 1.0 / np.where(hit, ranks, 1), 0.0)
     values = {f"recall@{k}": hit.astype(float), f"ndcg@{k}": gains(ranks, k), f"mrr@{k}": reciprocal}
     return {name: float(per_user(value, judged.users).mean()) for name, value in values.items()}
 
@@ -60,7 +60,7 @@ def breadth(judged: Judged, k: int, popularity: FloatArray) -> dict[str, float]:
     over mean popularity of what was taken.
     """
     shown = np.concatenate([rows[:k] for rows in judged.lists] or [np.empty(0, dtype=np.int64)])
-    known = np.count_nonzero(popularity)
+    known = int(np.count_nonzero(popularity))
     share = (popularity[shown] + 1) / (popularity.sum() + known)
     taken = popularity[judged.targets].mean() if len(judged.targets) else 0.0
     return {
@@ -104,7 +104,7 @@ def calibration_table(probabilities: Doubles, labels: np.ndarray, bins: int = 10
         "observed_over_expected": float(labels.sum() / probabilities.sum()),
         "ece": error,
         "bins": [{"expected": float(p.mean()), "observed": float(y.mean()), "count": len(p)} for p, y in parts],
-        "worst_bin": max(ratios, key=lambda ratio: abs(np.log(max(ratio, 1e-9)))),
+        "worst_bin": max(ratios, key=lambda ratio: abs(float(np.log(max(ratio, 1e-9))))),
     }
 
 

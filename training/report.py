@@ -1,7 +1,7 @@
 """The report of a training: what the lists on slice C are worth, whole, by source, by baseline and by segment."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,7 @@ from serving.candidates import retrieve
 from serving.rows import feature_names, ranker_rows
 from serving.situation import situation
 from training.config import TrainingConfig
-from training.evaluation import SINGLE_SOURCES, WHOLE, Verdict, judged
-from training.examples import Moment
+from training.evaluation import SINGLE_SOURCES, TOWERS, WHOLE, Verdict, judged, labelled
 from training.metrics import (
     Judged,
     accuracy,
@@ -26,9 +25,12 @@ from training.metrics import (
     paired_interval,
     per_user,
 )
+from training.moments import Moment
 from training.plots import draw_plots
 
 HISTORY_LENGTHS = ((0, "0 events"), (5, "1-5 events"), (20, "6-20 events"), (100, "21-100 events"))
+PLAIN = ("popular", "trending", "markov")
+"""Systems that know nothing of the person but, at most, the last item."""
 LARGE_SHIFT = 0.5
 """Standard deviations between two fits' mean input beyond which the report names a ranker input."""
 
@@ -39,7 +41,7 @@ class Findings:
 
     config: TrainingConfig
     verdicts: list[Verdict]
-    moments: list[tuple[str, Moment]]
+    moments: list[Moment]
     attributes: dict[str, list[str]]
     """Values of each protected attribute, by moment."""
     bundle: Bundle
@@ -63,8 +65,10 @@ def write_report(findings: Findings, folder: Path) -> dict[str, Any]:
 def make_report(findings: Findings) -> dict[str, Any]:
     """All figures as plain data."""
     k = findings.config.evaluation.k
-    users = np.unique([user for user, _ in findings.moments], return_inverse=True)[1]
-    systems = judged(findings.verdicts, users)
+    wanted = [index for index, one in enumerate(findings.moments) if one.wanted(findings.config.dataset)]
+    verdicts = [findings.verdicts[index] for index in wanted]
+    users = np.unique([findings.moments[index].user_id for index in wanted], return_inverse=True)[1]
+    systems = judged(verdicts, users)
     popularity = np.asarray(findings.bundle.statistics.popularity)
     table = {name: accuracy(one, k) | breadth(one, k, popularity) for name, one in systems.items()}
     best_source = max((name for name in SINGLE_SOURCES if name in table), key=lambda name: table[name][f"ndcg@{k}"])
@@ -73,25 +77,23 @@ def make_report(findings: Findings) -> dict[str, Any]:
     return {
         "k": k,
         "slices": findings.slices,
-        "moments": len(findings.moments),
+        "moments": len(wanted),
         "users": int(users.max()) + 1,
         "epochs": findings.epochs,
         "seconds": round(findings.seconds, 1),
-        "candidates_reach": {"slice B": findings.reached, "slice C": _reach(findings.verdicts)},
+        "candidates_reach": {"slice B": findings.reached, "slice C": _reach(verdicts)},
         "systems": table,
         "best_source": best_source,
-        "whole_minus_best_source": dict(
-            zip(
-                ("mean", "low", "high"),
-                paired_interval(_by_user(whole, k), _by_user(systems[best_source], k), findings.config.seed),
-                strict=True,
-            )
-        ),
+        "whole_minus": _against(WHOLE, [name for name in systems if name != WHOLE], systems, findings.config),
+        "towers_minus": _against(TOWERS, [name for name in PLAIN if name in systems], systems, findings.config),
         "calibration": _calibration(findings),
         "segments": {
-            "history": by_segment(values, [_history_label(one.history) for one in findings.verdicts]),
-            "item": by_segment(values, _item_labels(findings.verdicts, popularity)),
-            **{name: by_segment(values, labels) for name, labels in findings.attributes.items()},
+            "history": by_segment(values, [_history_label(one.history) for one in verdicts]),
+            "item": by_segment(values, _item_labels(verdicts, popularity)),
+            **{
+                name: by_segment(values, [labels[index] for index in wanted])
+                for name, labels in findings.attributes.items()
+            },
         },
         "ranker_input_shift": findings.shift,
     }
@@ -110,7 +112,7 @@ def as_markdown(report: dict[str, Any]) -> str:
     """The report for people."""
     k = report["k"]
     columns = list(next(iter(report["systems"].values())))
-    gain = report["whole_minus_best_source"]
+    gain = report["whole_minus"][report["best_source"]]
     large = {name: value for name, value in report["ranker_input_shift"].items() if abs(value) > LARGE_SHIFT}
     lines = [
         "# Training report",
@@ -153,6 +155,17 @@ def _table(corner: str, rows: dict[str, Any], columns: list[str]) -> list[str]:
     return [head, rule, *body]
 
 
+def _against(
+    system: str, others: Sequence[str], systems: Mapping[str, Judged], config: TrainingConfig
+) -> dict[str, dict[str, float]]:
+    """NDCG of one system minus each of the others, with 95 % intervals over users."""
+    mine = _by_user(systems[system], config.evaluation.k)
+    return {
+        name: paired_interval(mine, _by_user(systems[name], config.evaluation.k), config.seed)._asdict()
+        for name in others
+    }
+
+
 def _hits(judged_lists: Judged, k: int) -> np.ndarray:
     ranks = judged_lists.ranks()
     return np.asarray((ranks > 0) & (ranks <= k))
@@ -168,26 +181,14 @@ def _reach(verdicts: list[Verdict]) -> float:
 
 def _calibration(findings: Findings) -> dict[str, Any]:
     """By head, on every second moment, which the calibration did not see."""
-    held, moments = findings.verdicts[1::2], findings.moments[1::2]
     heads = findings.bundle.schema.heads
-    tables = {}
-    for index, head in enumerate(heads):
-        logits, labels = _of_head(held, moments, head)
-        if labels.any():
-            probabilities = findings.bundle.calibration.probabilities(logits)[:, index]
-            tables[head] = calibration_table(probabilities, labels)
-    return tables
-
-
-def _of_head(verdicts: list[Verdict], moments: list[tuple[str, Moment]], head: str) -> tuple[FloatArray, np.ndarray]:
-    logits = np.concatenate([one.logits for one in verdicts])
-    labels = np.zeros(len(logits), dtype=bool)
-    start = 0
-    for verdict, (_, moment) in zip(verdicts, moments, strict=True):
-        if verdict.place >= 0 and moment.type == head:
-            labels[start + verdict.place] = True
-        start += len(verdict.logits)
-    return logits, labels
+    logits, labels = labelled(findings.verdicts[1::2], findings.moments[1::2], heads)
+    probabilities = findings.bundle.calibration.probabilities(logits)
+    return {
+        head: calibration_table(probabilities[:, index], labels[:, index])
+        for index, head in enumerate(heads)
+        if labels[:, index].any()
+    }
 
 
 def _history_label(length: int) -> str:

@@ -57,7 +57,10 @@ def tower_data(
     config: TowerConfig,
     validation: Sequence[ValidationPerson] = (),
 ) -> TowerData:
-    """Cut the histories of all events in `tables` into windows; targets are events of a positive type."""
+    """Cut the histories of all events in `tables` into windows.
+
+    Targets are events of a positive type with another item than the one before: nobody is shown what they look at.
+    """
     windows = _fitting_windows(schema, tables, config.max_events)
     targets = windows.item_rows[windows.weights > 0]
     return TowerData(
@@ -81,7 +84,8 @@ def _fitting_windows(schema: Schema, tables: Tables, max_events: int) -> Windows
         if len(history.item_rows):
             queries = np.append(history.moments - 1, history.moments[-1])
             contexts = query_contexts(schema, person, history, queries)[:-1]
-            writer.add(person, history, contexts, weights[history.type_codes])
+            turned = np.append(True, history.item_rows[1:] != history.item_rows[:-1])
+            writer.add(person, history, contexts, weights[history.type_codes] * turned)
     return writer.done()
 
 

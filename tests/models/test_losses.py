@@ -105,7 +105,7 @@ class TestRankingLoss:
     MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0]]).bool()
 
     def loss(self, logits: Tensor, binary_weight: float = 0.1) -> float:
-        return ranking_loss(logits, self.TARGET, self.HEAD, self.MASK, binary_weight).item()
+        return ranking_loss(logits, self.TARGET, F.one_hot(self.HEAD, 2).float(), self.MASK, binary_weight).item()
 
     def test_equals_the_sum_written_out(self) -> None:
         total = 0.0
@@ -126,3 +126,11 @@ class TestRankingLoss:
     def test_without_the_binary_part_a_common_shift_changes_nothing(self) -> None:
         assert self.loss(self.LOGITS + 5, 0.0) == pytest.approx(self.loss(self.LOGITS, 0.0), abs=1e-5)
         assert self.loss(self.LOGITS + 5) > self.loss(self.LOGITS) + 1
+
+    def test_two_heads_of_one_target_count_half_each(self) -> None:
+        both = ranking_loss(self.LOGITS, self.TARGET, torch.ones(3, 2), self.MASK, 0.0)
+        single = [
+            ranking_loss(self.LOGITS, self.TARGET, F.one_hot(torch.full((3,), head), 2).float(), self.MASK, 0.0)
+            for head in range(2)
+        ]
+        torch.testing.assert_close(both, (single[0] + single[1]) / 2)

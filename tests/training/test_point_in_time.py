@@ -1,6 +1,5 @@
 """No example sees its future: what happens at or after its moment changes no bit of its input row."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -73,11 +72,9 @@ def test_a_window_predicts_from_earlier_events_only(trained: Any) -> None:
     config, tables = trained.config, trained.tables
     schema, events = fit_schema_on(config, tables, np.ones(len(tables.events), dtype=bool))
     codes = np.zeros((len(schema.items), 0), dtype=np.int64)
-    make: Callable[[EventTable], Windows] = lambda table: (
-        tower_data(  # noqa: E731
-            schema, replace(tables, events=table), codes, config.towers
-        ).windows
-    )
+    def make(table: EventTable) -> Windows:
+        return tower_data(schema, replace(tables, events=table), codes, config.towers).windows
+
     last = events.offsets[1:][np.diff(events.offsets) > 0] - 1
     changed = np.zeros(len(events), dtype=bool)
     changed[last] = True
