@@ -84,11 +84,13 @@ def test_a_window_is_what_serving_sees(schema: Schema, tables: Tables) -> None:
         np.testing.assert_array_equal(batch.profile_codes[row], served.profile_codes)
 
 
-def test_only_what_is_wanted_is_a_target_and_counts_its_weight(schema: Schema, tables: Tables) -> None:
+def test_only_what_is_wanted_and_another_item_is_a_target_and_counts_its_weight(schema: Schema, tables: Tables) -> None:
     batch = (data := data_of(schema, tables, 200)).windows.batch(np.arange(len(data.windows)))
+    weight = {"view": 1, "buy": 3, "cart": 0.5, "dislike": 0}
     for row, user in enumerate((people := People(DATASET, tables)).user_ids):
-        types = people.whole(user).events.types
-        expected = [{"view": 1, "buy": 3, "cart": 0.5, "dislike": 0}[name] for name in types]
+        events = people.whole(user).events
+        turned = [True, *(item != before for before, item in pairwise(events.item_ids))]
+        expected = [weight[name] * new for name, new in zip(events.types, turned, strict=True)]
         assert batch.weights[row].tolist() == expected + [0] * (batch.weights.shape[1] - len(expected))
 
 
