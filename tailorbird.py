@@ -116,6 +116,7 @@ class _Group(click.Group):
     """Errors meant for the reader are printed as sentences, never as a stack trace."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        _same_checkout()
         from features.errors import TailorbirdError
 
         try:
@@ -127,7 +128,6 @@ class _Group(click.Group):
 @click.group(cls=_Group)
 def main() -> None:
     """Train, judge, serve and watch a personalization model of your own users, items and events."""
-    _same_checkout()
 
 
 @main.group("import")

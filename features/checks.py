@@ -64,7 +64,7 @@ RULES = (
     RuleEntry("outlying_value", "warning", outlying_values),
     RuleEntry("constant_column", "warning", constant_columns),
     RuleEntry("large_vocabulary", "warning", large_vocabularies),
-    RuleEntry("single_user", "warning", single_user),
+    RuleEntry("single_user", "error", single_user),
     RuleEntry("robot", "warning", robots),
 )
 """Every rule, in the order of the report."""

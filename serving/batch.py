@@ -102,11 +102,18 @@ def _of_state(url: str) -> _Crowd:
 
 def _wanted(path: Path) -> list[str]:
     """The distinct values of a file's user_id column, in its order; no other column is read."""
-    frame = (
-        pd.read_parquet(path, columns=["user_id"])
-        if path.suffix == ".parquet"
-        else pd.read_csv(path, usecols=["user_id"], dtype=str)
-    )
+    try:
+        frame = (
+            pd.read_parquet(path, columns=["user_id"])
+            if path.suffix == ".parquet"
+            else pd.read_csv(path, usecols=["user_id"], dtype=str)
+        )
+    except FileNotFoundError:
+        raise ConfigError(f"no file {path}", field="--users") from None
+    except (ValueError, KeyError):
+        raise ConfigError(
+            f"{path} has no column user_id", field="--users", hint="Give a CSV or Parquet file with that column."
+        ) from None
     return [as_id(user) for user in dict.fromkeys(frame["user_id"].dropna())]
 
 

@@ -179,8 +179,8 @@ def test_a_table_of_one_user_and_nothing_positive(tmp_path: Path) -> None:
     dataset = DatasetConfig.parse({"order": {"sequence": "n"}, "events": {"type": "t"}, "types": types})
     frame = pd.DataFrame({"user_id": [1, 1], "item_id": [7, 8], "n": [1, 2], "t": ["skip", "skip"]})
     report = check_tables(dataset, tmp_path, {"events": frame}, now=NOW)
-    assert [one.rule for one in report.errors] == ["nothing_positive"]
-    assert [one.rule for one in report.warnings] == ["unseen_type", "single_user"]
+    assert [one.rule for one in report.errors] == ["nothing_positive", "single_user"]
+    assert [one.rule for one in report.warnings] == ["unseen_type"]
 
 
 def test_categories_that_are_nearly_ids(tmp_path: Path) -> None:

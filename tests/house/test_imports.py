@@ -54,6 +54,11 @@ def test_a_package_loads_nothing_that_it_must_not_know(package: str, forbidden: 
     assert not loaded_by(package) & forbidden
 
 
+def test_fitting_the_towers_needs_neither_faiss_nor_bentoml() -> None:
+    """So that it runs on a bare GPU machine."""
+    assert not loaded_by("training.towers") & {"faiss", "bentoml"}
+
+
 def test_only_the_service_files_import_bentoml() -> None:
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     importers = {str(path.relative_to(ROOT)) for path in files if "bentoml" in imported_names(path)}
