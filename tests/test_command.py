@@ -292,8 +292,8 @@ def test_promote_and_roll_back(trained: Any, tmp_path: Path) -> None:
 
 
 def test_what_is_no_bundle_is_told(tmp_path: Path) -> None:
-    for command in (["promote", tmp_path], ["bento", "--bundle", tmp_path], ["serve", "--bundle", tmp_path]):
-        assert "is no bundle" in told(run(*command))
+    for command in (["promote"], ["bento", "--bundle"], ["serve", "--bundle"]):
+        assert "is no bundle" in told(run(*command, tmp_path))
 
 
 @pytest.mark.parametrize("options", [(), ("--bundle", "a", "--registry", "b")], ids=["neither", "both"])
