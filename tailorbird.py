@@ -177,12 +177,19 @@ def simulate(output: Path, **chosen: Any) -> None:
 @click.option("-o", "--output", default="var/check", show_default=True, type=click.Path(path_type=Path), help=FOLDER)
 def check(config: Path, show_ids: bool, output: Path) -> None:
     """Hold the tables against every rule; exit status 1 when one of them is an error."""
+    from tqdm import tqdm
+
     from features.check_report import write
-    from features.checks import check_tables
+    from features.checks import RULES, check_tables
     from features.config import read_config
 
     file = read_config(config)
-    report = check_tables(file.dataset, file.folder)
+    with tqdm(total=len(RULES), desc="checking", disable=None, leave=False) as bar:
+
+        def advance(_: str) -> None:
+            bar.update()
+
+        report = check_tables(file.dataset, file.folder, progress=advance)
     write(report, output)
     click.echo(report.to_table(show_ids))
     sys.exit(1 if report.errors else 0)
