@@ -315,7 +315,7 @@ def demo(events: int, folder: Path, port: int, no_serve: bool) -> None:
     run = folder / f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     store = f"sqlite:///{folder / 'state.db'}"
     steps: Sequence[tuple[str, Callable[[], Any]]] = (
-        ("simulate a world", lambda: _call(simulate, "-o", str(folder / "world"), "--events", str(events))),
+        ("simulate a world", lambda: _demo_world(folder / "world", events)),
         ("check its tables", lambda: _call(check, "--config", str(config), "-o", str(run))),
         ("train", lambda: _call(train_, "--config", str(config), "--run", str(run))),
         ("make the bundle live", lambda: _call(promote, str(run / "bundle"), "--registry", str(folder / "registry"))),
@@ -330,6 +330,13 @@ def demo(events: int, folder: Path, port: int, no_serve: bool) -> None:
 
         click.echo(announce(store, port))
         _call(serve, "--registry", str(folder / "registry"), "--state", store, "--port", str(port))
+
+
+def _demo_world(folder: Path, events: int) -> None:
+    """A simulated world whose config asks for a small model."""
+    _call(simulate, "-o", str(folder), "--events", str(events))
+    with (folder / "config.yaml").open("a", encoding="utf-8") as config:
+        config.write((HOME / "configs" / "demo.yaml").read_text(encoding="utf-8"))
 
 
 def _call(command: click.Command, *arguments: str) -> None:

@@ -85,9 +85,7 @@ class Field:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        return cls(
-            **{**content, "vocabulary": Vocabulary(content["vocabulary"]), "edges": tuple(content["edges"])}
-        )
+        return cls(**{**content, "vocabulary": Vocabulary(content["vocabulary"]), "edges": tuple(content["edges"])})
 
 
 def fit_field(name: str, column: ColumnConfig, values: Sequence[Any]) -> Field:

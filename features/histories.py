@@ -87,9 +87,7 @@ def query_contexts(schema: Schema, person: Person, history: History, queries: In
     if schema.context_fields:
         given = person.events.contexts or [NO_CONTEXT] * len(person.events)
         circumstances = [*(given[index] for index in history.kept), person.context]
-        parts += [
-            field.encode([one.get(field.name) for one in circumstances]) for field in schema.context_fields
-        ]
+        parts += [field.encode([one.get(field.name) for one in circumstances]) for field in schema.context_fields]
     parts += [schema.encode_changing(field, person, queries) for field in schema.changing_user_fields]
     return np.concatenate(parts, axis=1) if parts else np.empty((len(queries), 0), dtype=np.int64)
 

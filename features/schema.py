@@ -178,9 +178,7 @@ def fit_schema(dataset: DatasetConfig, events: EventTable, users: AttributeTable
             fit_field(name, column, _values(items, name)) for name, column in dataset.items.columns.items()
         ),
         user_fields=tuple(
-            fit_field(name, column, _values(users, name))
-            for name, column in user_columns.items()
-            if not column.changes
+            fit_field(name, column, _values(users, name)) for name, column in user_columns.items() if not column.changes
         ),
         changing_user_fields=tuple(
             fit_field(name, column, _values(users, name)) for name, column in user_columns.items() if column.changes

@@ -92,10 +92,10 @@ class GatedResidual(nn.Module):
 class Block(nn.Module):
     """Attention over the past, then a feed-forward layer, [B, S, D] -> [B, S, D]."""
 
-    def __init__(self, config: TowerConfig, n_gaps: int) -> None:
+    def __init__(self, config: TowerConfig, max_events: int, n_gaps: int) -> None:
         super().__init__()
         dim = config.embedding_dim
-        self.bias = AttentionBias(config.heads, config.max_events, n_gaps)
+        self.bias = AttentionBias(config.heads, max_events, n_gaps)
         self.attention = GatedResidual(dim, CausalAttention(config), config.dropout)
         self.feed_forward = GatedResidual(dim, SwiGLU(dim, round(config.hidden_ratio * dim)), config.dropout)
 

@@ -24,8 +24,6 @@ class TowerConfig(StrictConfig):
     """Share of items whose id is hidden in a step of fitting, so that attributes alone give a vector too."""
     temperature: float = Field(default=0.05, ge=0.0125)
     """Cosines are divided by this before the softmax."""
-    max_events: int = Field(default=200, ge=1)
-    """Newest events of a history that the user tower reads."""
 
     @model_validator(mode="after")
     def _heads_share_the_vector(self) -> Self:

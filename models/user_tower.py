@@ -24,16 +24,19 @@ class UserTowerInputs:
     """Sizes of what a data set gives the user tower; 0 or () where it has no such thing."""
 
     n_types: int
+    max_events: int
+    """Longest history."""
     n_values: int = 0
     n_gaps: int = 0
     profile: tuple[FieldSize, ...] = ()
     context: tuple[FieldSize, ...] = ()
 
     @classmethod
-    def of(cls, schema: Schema) -> Self:
-        """What the data set of a schema has."""
+    def of(cls, schema: Schema, max_events: int) -> Self:
+        """What the data set of a schema has, read in histories of at most `max_events`."""
         return cls(
             n_types=RESERVED + len(schema.types),
+            max_events=max_events,
             n_values=schema.value_size if schema.value_edges else 0,
             n_gaps=schema.max_gap_code + 1 if schema.timed else 0,
             profile=schema.profile_sizes,
@@ -65,7 +68,7 @@ class UserTower(nn.Module):
         self.profile = FieldEmbeddings(inputs.profile, dim) if inputs.profile else None
         self.context = FieldEmbeddings(inputs.context, dim) if inputs.context else None
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config, inputs.n_gaps) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(Block(config, inputs.max_events, inputs.n_gaps) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(dim)
         self.output = nn.Linear(dim, dim, bias=False)
         nn.init.zeros_(self.types.weight)

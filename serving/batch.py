@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from features.config import read_config
+from features.dataset import DatasetConfig
 from features.encoders import as_id
 from features.errors import ConfigError, DataError
 from features.moments import SECOND, to_moment
@@ -70,7 +71,7 @@ def recommend_to_file(
     if state is not None and history is not None:
         raise ConfigError("--history replaces the events of --config; it cannot go with --state")
     pipeline = Pipeline(open_bundle(bundle))
-    crowd = _of_tables(config, history) if config is not None else _of_state(str(state))
+    crowd = _of_tables(config, history) if config is not None else _of_state(str(state), pipeline.bundle.schema.dataset)
     chosen = crowd.users() if users is None else _wanted(users)
     moment = crowd.newest if at is None else _moment(at, timed=pipeline.bundle.schema.timed)
     return write_lists(pipeline, chosen, lambda user: crowd.person(user, moment), moment, k, output)
@@ -95,9 +96,14 @@ def _of_tables(config: Path, history: Path | None) -> _Crowd:
     return _Crowd(lambda: people.user_ids, people.person, int(people.events.moments.max()))
 
 
-def _of_state(url: str) -> _Crowd:
+def _of_state(url: str, dataset: DatasetConfig) -> _Crowd:
     store = open_state(url)
-    return _Crowd(lambda: list(store.user_ids()), lambda user, _: store.person(user), round(time.time() * SECOND))
+    exposures = [name for name, kind in dataset.types.items() if kind.sign == "exposure"]
+    return _Crowd(
+        lambda: list(store.user_ids()),
+        lambda user, _: store.person(user, without=exposures),
+        round(time.time() * SECOND),
+    )
 
 
 def _wanted(path: Path) -> list[str]:

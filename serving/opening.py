@@ -9,33 +9,18 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field
-
 from features.errors import ConfigError
-from features.person import RECENT_EVENTS
-from features.strict import StrictConfig, read_yaml
+from features.strict import read_yaml
 from serving.bundle import open_bundle
 from serving.desk import Desk
 from serving.golden import check_golden
 from serving.pipeline import Pipeline
 from serving.registry import read_pointer
+from serving.settings import ServingConfig
 from serving.state import DEFAULT_URL, open_state
 
 PACKED_BUNDLE = Path(__file__).parents[1] / "bundle"
 """Where a Bento carries its bundle."""
-
-
-class ServingConfig(StrictConfig):
-    """The `serving` section of a configuration file."""
-
-    workers: int = Field(default=1, ge=1, le=64)
-    """Processes, each with its own copy of the models."""
-    threads: int = Field(default=2, ge=1, le=64)
-    """Requests that one worker works on at a time."""
-    max_waiting: int = Field(default=64, ge=0)
-    """Requests that may wait in one worker; one more is answered with 429."""
-    newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
-    """Newest events of a person that are read from the state."""
 
 
 def serving_config(environment: Mapping[str, str] = os.environ) -> ServingConfig:

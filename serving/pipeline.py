@@ -37,7 +37,6 @@ class Pipeline:
         """The best `query.k` items that this person may be shown at this moment (ms, or sequence number)."""
         watch = _Watch()
         here = situation(self.bundle, person, moment, query.exclude)
-        here.user_vector  # noqa: B018  (timed on its own; every later stage reads the cached value)
         watch.lap("encode")
         candidates = retrieve(here)
         watch.lap("retrieve")

@@ -17,7 +17,8 @@ def reasons_for(situation: Situation, row: int, sources: tuple[str, ...]) -> tup
 
 
 def _reason(situation: Situation, row: int, source: str) -> Reason:
-    past = situation.history.item_rows[::-1][:EXPLAINED_EVENTS]
+    past = situation.history.item_rows[::-1]
+    past = past if source == "again" else past[:EXPLAINED_EVENTS]
     if len(past) == 0 or source not in ("nearest", "transitions", "again"):
         return Reason(code=source)
     weights = _weights(situation, row, source, past)

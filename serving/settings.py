@@ -1,7 +1,8 @@
-"""How the pipeline answers: the part of the configuration that a bundle carries and a restart may change."""
+"""How the pipeline answers, which a bundle carries, and how the service runs, which a restart may change."""
 
 from pydantic import Field
 
+from features.person import RECENT_EVENTS
 from features.strict import StrictConfig
 
 
@@ -31,3 +32,16 @@ class PipelineSettings(StrictConfig):
     """Candidates by source."""
     new_days: float = Field(default=14.0, gt=0)
     """Days after its first event during which an item counts as new."""
+
+
+class ServingConfig(StrictConfig):
+    """The `serving` section of a configuration file."""
+
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes, each with its own copy of the models."""
+    threads: int = Field(default=2, ge=1, le=64)
+    """Requests that one worker works on at a time."""
+    max_waiting: int = Field(default=64, ge=0)
+    """Requests that may wait in one worker; one more is answered with 429."""
+    newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
+    """Newest events of a person that are read from the state."""

@@ -5,7 +5,6 @@ R item rows, T history events, D embedding_dim.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -27,41 +26,45 @@ class Situation:
     history: History
     blocked: BoolArray
     """bool [R]: rows that must not be shown."""
-
-    @cached_property
-    def history_vectors(self) -> FloatArray:
-        """float32 [T, D], oldest first."""
-        return history_vectors(self.bundle.catalogue.vectors, self.history)
-
-    @cached_property
-    def user_vector(self) -> FloatArray:
-        """float32 [D]: the user tower's answer for the history, the profile and the moment."""
-        inputs = sequence_inputs(self.bundle.schema, self.person, self.history, self.moment)
-        length = len(self.history.item_rows)
-        padded = max(length, 1)
-        feeds = {
-            "item_vectors": _padded(self.history_vectors, padded),
-            "type_codes": _padded(inputs.type_codes, padded),
-            "value_codes": _padded(inputs.value_codes, padded),
-            "gap_codes": _padded(_padded(inputs.gap_codes, padded + 1).T, padded + 1).T,
-            "profile_codes": inputs.profile_codes,
-            "context_codes": _padded(inputs.context_codes, padded + 1),
-            "lengths": np.array(length, dtype=np.int64),
-        }
-        vector: FloatArray = self.bundle.user_tower({name: value[None] for name, value in feeds.items()})[0]
-        return vector
-
-    @cached_property
-    def transitions(self) -> TransitionEvidence:
-        """What the transition counts say about every item row after this history."""
-        return self.bundle.transitions.query(self.history.item_rows)
+    history_vectors: FloatArray
+    """float32 [T, D], oldest first."""
+    user_vector: FloatArray
+    """float32 [D]: the user tower's answer for the history, the profile and the moment."""
+    transitions: TransitionEvidence
+    """What the transition counts say about every item row after this history."""
 
 
 def situation(bundle: Bundle, person: Person, moment: int, exclude: Collection[str] = ()) -> Situation:
     """Encode what is known of a person at a moment."""
     history = encode_history(bundle.schema, person, moment, bundle.settings.max_events)
-    blocked = blocked_rows(bundle.schema, bundle.catalogue, person, moment, exclude)
-    return Situation(bundle, person, moment, history, blocked)
+    vectors = history_vectors(bundle.catalogue.vectors, history)
+    return Situation(
+        bundle=bundle,
+        person=person,
+        moment=moment,
+        history=history,
+        blocked=blocked_rows(bundle.schema, bundle.catalogue, person, moment, exclude),
+        history_vectors=vectors,
+        user_vector=_user_vector(bundle, person, history, vectors, moment),
+        transitions=bundle.transitions.query(history.item_rows),
+    )
+
+
+def _user_vector(bundle: Bundle, person: Person, history: History, vectors: FloatArray, moment: int) -> FloatArray:
+    inputs = sequence_inputs(bundle.schema, person, history, moment)
+    length = len(history.item_rows)
+    padded = max(length, 1)
+    feeds = {
+        "item_vectors": _padded(vectors, padded),
+        "type_codes": _padded(inputs.type_codes, padded),
+        "value_codes": _padded(inputs.value_codes, padded),
+        "gap_codes": _padded(_padded(inputs.gap_codes, padded + 1).T, padded + 1).T,
+        "profile_codes": inputs.profile_codes,
+        "context_codes": _padded(inputs.context_codes, padded + 1),
+        "lengths": np.array(length, dtype=np.int64),
+    }
+    vector: FloatArray = bundle.user_tower({name: value[None] for name, value in feeds.items()})[0]
+    return vector
 
 
 def _padded(array: np.ndarray, length: int) -> np.ndarray:

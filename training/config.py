@@ -9,8 +9,7 @@ from features.config import ConfigFile, read_config
 from features.dataset import DatasetConfig
 from features.strict import StrictConfig
 from models.config import RankerConfig, TowerConfig
-from serving.opening import ServingConfig
-from serving.settings import PipelineSettings
+from serving.settings import PipelineSettings, ServingConfig
 from training.ranker import RankerFitConfig
 from training.towers import TowerFitConfig
 

@@ -14,6 +14,7 @@ from features.strict import StrictConfig
 from models.config import RankerConfig
 from models.losses import ranking_loss
 from models.ranker import Ranker
+from training.allocator import keep_freed_memory
 from training.examples import Examples
 from training.progress import ProgressBar
 
@@ -130,6 +131,7 @@ def fit_ranker(
     seed: int,
 ) -> Ranker:
     """The ranker that orders a held-out tenth of the examples best."""
+    keep_freed_memory()
     pl.seed_everything(seed, workers=True, verbose=False)
     ranker = Ranker(examples.features.shape[2], n_heads, shape)
     ranker.standardise.set(*_moments(examples))

@@ -67,7 +67,7 @@ def fit_stage(
     fit_statistics(schema, events, config.recent_half_life_days).save(staging / "statistics")
     codes = item_codes(schema, tables.items)
     run.mkdir(parents=True, exist_ok=True)
-    data = tower_data(schema, replace(tables, events=events), codes, config.towers, validation or [])
+    data = tower_data(schema, replace(tables, events=events), codes, config.pipeline.max_events, validation or [])
     fitted = fit_towers(data, config.towers, config.tower_fit, run, epochs=epochs, seed=config.seed)
 
     seen = np.bincount(item_rows(schema, events), minlength=len(schema.items)) > 0

@@ -18,7 +18,6 @@ from features.people import People
 from features.person import Person
 from features.schema import FieldSize, Schema
 from features.vocabulary import UNKNOWN
-from models.config import TowerConfig
 from models.user_tower import UserTowerInputs
 from training.windows import Windows, WindowWriter
 
@@ -54,22 +53,22 @@ def tower_data(
     schema: Schema,
     tables: Tables,
     item_codes: IntArray,
-    config: TowerConfig,
+    max_events: int,
     validation: Sequence[ValidationPerson] = (),
 ) -> TowerData:
-    """Cut the histories of all events in `tables` into windows.
+    """Cut the histories of all events in `tables` into windows of at most `max_events` and the next.
 
     Targets are events of a positive type with another item than the one before: nobody is shown what they look at.
     """
-    windows = _fitting_windows(schema, tables, config.max_events)
+    windows = _fitting_windows(schema, tables, max_events)
     targets = windows.item_rows[windows.weights > 0]
     return TowerData(
-        inputs=UserTowerInputs.of(schema),
+        inputs=UserTowerInputs.of(schema, max_events),
         item_fields=schema.item_sizes,
         item_codes=item_codes,
         occurrences=np.bincount(targets, minlength=len(schema.items)).astype(np.int64),
         windows=windows,
-        validation=_validation_windows(schema, validation, config.max_events),
+        validation=_validation_windows(schema, validation, max_events),
         hidden=tuple(_hidden_rows(schema, one) for one in validation),
     )
 

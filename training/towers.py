@@ -29,6 +29,7 @@ from models.item_tower import ItemTower
 from models.losses import full_softmax_loss, sampled_softmax_loss
 from models.two_towers import TwoTowers
 from models.user_tower import UserTower
+from training.allocator import keep_freed_memory
 from training.negatives import Negatives
 from training.progress import ProgressBar
 from training.quiet import quiet
@@ -223,6 +224,7 @@ def fit_towers(
     """
     _require_something_to_learn(data, epochs)
     run_dir.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
     torch.manual_seed(seed)
     plan = _plan(data.windows.lengths, fit, seed)
     module = TowerFitting(data, towers, fit, seed, steps=len(plan))

@@ -16,10 +16,10 @@ from models.ranker import Ranker
 from models.user_tower import ServedUserTower, UserTower, UserTowerInputs
 from training.export_graph import export_graph, require_axes
 
-CONFIG = TowerConfig(embedding_dim=16, blocks=2, heads=2, max_events=30)
+CONFIG = TowerConfig(embedding_dim=16, blocks=2, heads=2)
 FIELDS = (FieldSize("genre", 3, 9), FieldSize("year", 1, 6))
-RICH = UserTowerInputs(5, n_values=7, n_gaps=12, profile=FIELDS, context=(FieldSize("hour", 1, 26),))
-PLAIN = UserTowerInputs(3)
+RICH = UserTowerInputs(5, 30, n_values=7, n_gaps=12, profile=FIELDS, context=(FieldSize("hour", 1, 26),))
+PLAIN = UserTowerInputs(3, 30)
 TIME_AXES = {
     "item_vectors": {0: "batch", 1: "time"},
     "type_codes": {0: "batch", 1: "time"},

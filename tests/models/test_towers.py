@@ -13,9 +13,9 @@ from models.ranker import Ranker
 from models.two_towers import TwoTowers
 from models.user_tower import ServedUserTower, UserTower, UserTowerInputs
 
-CONFIG = TowerConfig(embedding_dim=16, blocks=2, heads=2, max_events=20)
+CONFIG = TowerConfig(embedding_dim=16, blocks=2, heads=2)
 FIELDS = (FieldSize("genre", 3, 9), FieldSize("year", 1, 6))
-INPUTS = UserTowerInputs(5, n_values=7, n_gaps=12, profile=FIELDS, context=(FieldSize("hour", 1, 26),))
+INPUTS = UserTowerInputs(5, 20, n_values=7, n_gaps=12, profile=FIELDS, context=(FieldSize("hour", 1, 26),))
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,7 @@ def test_a_window_predicts_from_earlier_events_only(trained: Any) -> None:
     schema, events = fit_schema_on(config, tables, np.ones(len(tables.events), dtype=bool))
     codes = np.zeros((len(schema.items), 0), dtype=np.int64)
     def make(table: EventTable) -> Windows:
-        return tower_data(schema, replace(tables, events=table), codes, config.towers).windows
+        return tower_data(schema, replace(tables, events=table), codes, config.pipeline.max_events).windows
 
     last = events.offsets[1:][np.diff(events.offsets) > 0] - 1
     changed = np.zeros(len(events), dtype=bool)

@@ -25,7 +25,7 @@ DATASET = DatasetConfig.parse(
     {"order": {"sequence": "position"}, "events": {}, "types": {"view": {"repeat": "always"}},
      "items": {"columns": {"kind": {"role": "categorical", "static": True}}}}
 )  # fmt: skip
-TOWERS = TowerConfig(embedding_dim=16, blocks=1, heads=1, max_events=8, dropout=0.1)
+TOWERS = TowerConfig(embedding_dim=16, blocks=1, heads=1, dropout=0.1)
 FIT = TowerFitConfig(learning_rate=0.02, warmup_steps=2, batch_windows=16, max_epochs=3, average_epochs=0.2)
 ITEMS = 12
 
@@ -45,7 +45,7 @@ def planted(validated: int = 20) -> TowerData:
         ValidationPerson(people.person(str(user), 8), 8, schema.items.row(str((user + 9) % ITEMS)))
         for user in range(validated)
     ]
-    return tower_data(schema, tables, codes, TOWERS, asked)
+    return tower_data(schema, tables, codes, 8, asked)
 
 
 @pytest.fixture(scope="module")

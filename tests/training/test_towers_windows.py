@@ -14,7 +14,6 @@ from features.histories import encode_history, sequence_inputs
 from features.people import People
 from features.schema import Schema, fit_schema
 from features.tables import load_tables
-from models.config import TowerConfig
 from training.tower_batches import BatchPlan
 from training.tower_data import TowerData, ValidationPerson, tower_data
 from training.windows import cuts
@@ -61,7 +60,7 @@ def schema(tables: Tables) -> Schema:
 
 def data_of(schema: Schema, tables: Tables, max_events: int, people: list[ValidationPerson] | None = None) -> TowerData:
     codes = np.zeros((len(schema.items), 0), dtype=np.int64)
-    return tower_data(schema, tables, codes, TowerConfig(max_events=max_events), people or [])
+    return tower_data(schema, tables, codes, max_events, people or [])
 
 
 def test_a_window_is_what_serving_sees(schema: Schema, tables: Tables) -> None:
