@@ -25,8 +25,15 @@ class ProgressBar(TQDMProgressBar):
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Begin the bar anew, under the number of the epoch, from 1."""
-        super().on_train_epoch_start(trainer)
+        self.train_progress_bar.reset(int(self.total_train_batches))
         self.train_progress_bar.set_description(f"{self._label}, epoch {trainer.current_epoch + 1}")
+
+    def on_validation_batch_start(
+        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Learn how many batches there are."""
+        if self.has_dataloader_changed(dataloader_idx):
+            self.val_progress_bar.reset(int(self.total_val_batches_current_dataloader))
 
     def _bar(self, position: int, label: str) -> Tqdm:
         watched = sys.stderr.isatty() and not self.is_disabled
