@@ -28,11 +28,9 @@ class ProgressBar(TQDMProgressBar):
         self.train_progress_bar.reset(int(self.total_train_batches))
         self.train_progress_bar.set_description(f"{self._label}, epoch {trainer.current_epoch + 1}")
 
-    def on_validation_batch_start(
-        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Learn how many batches there are."""
-        if self.has_dataloader_changed(dataloader_idx):
+    def on_validation_batch_start(self, *_: Any) -> None:
+        """Learn how many batches there are; our fits validate on one loader."""
+        if self.has_dataloader_changed(0):
             self.val_progress_bar.reset(int(self.total_val_batches_current_dataloader))
 
     def _bar(self, position: int, label: str) -> Tqdm:
