@@ -213,7 +213,7 @@ def as_values(column: pa.ChunkedArray, role: Role, name: str, field: str) -> Str
             return _objects([None if at == empty else _EPOCH + timedelta(milliseconds=at) for at in moments])
         case "multi_categorical" if pa.types.is_nested(column.type):
             return _objects(column.to_pylist())
-        case _:
+        case "categorical" | "multi_categorical" | "text":
             return _objects([None if is_missing(value) else _category(value) for value in column.to_pylist()])
 
 

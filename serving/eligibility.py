@@ -1,4 +1,7 @@
-"""Which items may be shown to this person at this moment, and for which cause the others may not."""
+"""Which items may be shown at a moment: to anybody, and to this person.
+
+A rule about items alone goes into `closed_rows`, which binds every answer; one about the person into `blocked_rows`.
+"""
 
 from collections.abc import Collection
 
@@ -16,12 +19,18 @@ from serving.catalogue import Catalogue
 def blocked_rows(
     schema: Schema, catalogue: Catalogue, person: Person, moment: int, exclude: Collection[str] = ()
 ) -> BoolArray:
-    """bool [R]: rows that must not be shown: reserved, not available, taken and not to come again, excluded."""
-    blocked = catalogue.unavailable(moment)
+    """bool [R]: rows that must not be shown to this person: those closed to all, and what they took lately."""
+    blocked = closed_rows(schema, catalogue, moment, exclude)
     blocked[taken_rows(schema, person, moment)] = True
-    if exclude:
-        blocked[schema.items.rows(exclude)] = True
     return blocked
+
+
+def closed_rows(schema: Schema, catalogue: Catalogue, moment: int, exclude: Collection[str] = ()) -> BoolArray:
+    """bool [R]: rows that must not be shown to anybody now: reserved, not available, excluded by the request."""
+    closed = catalogue.unavailable(moment)
+    if exclude:
+        closed[schema.items.rows(exclude)] = True
+    return closed
 
 
 def taken_rows(schema: Schema, person: Person, moment: int) -> np.ndarray:

@@ -10,13 +10,15 @@ from typing import Literal
 import numpy as np
 
 from features.arrays import FloatArray, IntArray
+from features.errors import BundleError
 from features.person import Person
 from features.vocabulary import RESERVED, UNKNOWN
 from serving.answers import Answer, Query, RankedItem, Shortfall
 from serving.bundle import Bundle
 from serving.candidates import Candidates, given, retrieve
+from serving.eligibility import closed_rows
+from serving.ranker_inputs import feature_names, ranker_rows
 from serving.reasons import reasons_for
-from serving.rows import ranker_rows
 from serving.similar import similar_rows
 from serving.situation import Situation, situation
 
@@ -27,6 +29,13 @@ class Pipeline:
     """Answers from one bundle; safe to call from several threads."""
 
     def __init__(self, bundle: Bundle) -> None:
+        """Raises BundleError when the ranker was fitted on other inputs than this version makes."""
+        made_for = bundle.manifest.get("ranker_inputs")
+        if made_for is not None and tuple(made_for) != feature_names(bundle.schema):
+            raise BundleError(
+                f"the ranker of {bundle.path} reads other inputs than this version of Tailorbird makes",
+                hint="Train a bundle with this version, or serve this one with the version that made it.",
+            )
         self.bundle = bundle
         kinds = bundle.schema.dataset.types
         self._utilities = np.array(
@@ -66,10 +75,8 @@ class Pipeline:
         """Items like the given ones (`similar`), taken along with them (`goes_with`), or after them (`next`)."""
         watch = _Watch()
         rows = self.bundle.schema.items.rows(item_ids)
-        blocked = self.bundle.catalogue.unavailable(moment)
+        blocked = closed_rows(self.bundle.schema, self.bundle.catalogue, moment, exclude)
         blocked[rows] = True
-        blocked[self.bundle.schema.items.rows(exclude)] = True
-        blocked[:RESERVED] = True
         found, scores = similar_rows(self.bundle, rows[rows >= RESERVED], k, kind, blocked)
         items = tuple(self._plain(row, score, kind) for row, score in zip(found, scores, strict=True))
         watch.lap(kind)

@@ -19,7 +19,7 @@ from features.arrays import FloatArray, IntArray
 from features.vocabulary import PAD
 from serving.bundle import open_bundle
 from serving.candidates import retrieve
-from serving.rows import ATTENTION_EVENTS, ranker_rows
+from serving.ranker_inputs import ATTENTION_EVENTS, ranker_rows
 from serving.situation import situation
 from training.moments import Moment
 

@@ -4,8 +4,6 @@ A person is a walk along the transitions, begun at an item drawn by popularity; 
 from the encoders' vocabularies.
 """
 
-from typing import Any
-
 import numpy as np
 
 from features.encoders import Field
@@ -52,7 +50,7 @@ def _walk(bundle: Bundle, length: int, draw: np.random.Generator) -> list[int]:
     return rows
 
 
-def _value(field: Field, moment: int, draw: np.random.Generator) -> Any:
+def _value(field: Field, moment: int, draw: np.random.Generator) -> str | float | list[str] | None:
     match field.role:
         case "categorical":
             return str(draw.choice(field.vocabulary.ids)) if field.vocabulary.ids else None

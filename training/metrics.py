@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from features.arrays import FloatArray, IntArray
+from features.vocabulary import RESERVED
 
 Doubles = np.ndarray
 RESAMPLES = 2_000
@@ -55,7 +56,7 @@ def accuracy(judged: Judged, k: int) -> dict[str, float]:
 def breadth(judged: Judged, k: int, popularity: FloatArray) -> dict[str, float]:
     """Coverage, novelty, and popularity bias of the lists' first k.
 
-    coverage: share of the items with events that appear in some list. novelty: mean of -log2 of an item's share
+    coverage: share of all items that appear in some list. novelty: mean of -log2 of an item's share
     of all events, in bits (Vargas and Castells, RecSys 2011). popularity_bias: mean popularity of what is shown
     over mean popularity of what was taken.
     """
@@ -64,7 +65,7 @@ def breadth(judged: Judged, k: int, popularity: FloatArray) -> dict[str, float]:
     share = (popularity[shown] + 1) / (popularity.sum() + known)
     taken = popularity[judged.targets].mean() if len(judged.targets) else 0.0
     return {
-        f"coverage@{k}": float(len(np.unique(shown)) / max(known, 1)),
+        f"coverage@{k}": float(len(np.unique(shown)) / max(len(popularity) - RESERVED, 1)),
         f"novelty@{k}": float(-np.log2(share).mean()) if len(shown) else 0.0,
         f"popularity_bias@{k}": float(popularity[shown].mean() / taken) if len(shown) and taken else 0.0,
     }

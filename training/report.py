@@ -11,7 +11,7 @@ import numpy as np
 from features.arrays import FloatArray, IntArray
 from serving.bundle import Bundle, open_bundle
 from serving.candidates import retrieve
-from serving.rows import feature_names, ranker_rows
+from serving.ranker_inputs import feature_names, ranker_rows
 from serving.situation import situation
 from training.config import TrainingConfig
 from training.evaluation import SINGLE_SOURCES, TOWERS, WHOLE, Verdict, judged, labelled

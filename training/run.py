@@ -31,6 +31,7 @@ from features.tables import load_tables
 from serving.bundle import Bundle, assemble, fresh_staging, open_bundle, seal_bundle
 from serving.golden import GOLDEN, record_golden
 from serving.pipeline import Pipeline
+from serving.ranker_inputs import feature_names
 from serving.transitions import TransitionSettings
 from training.baselines import markov_chain
 from training.calibrating import calibrate
@@ -177,7 +178,7 @@ def _first_stage(this: Run, settings: TransitionSettings) -> tuple[Path, FittedS
         validation=validation,
     )  # fmt: skip
     (staging / "epochs.json").write_text(str(stage.epochs), encoding="utf-8")
-    return seal_bundle(staging, target, _provenance(this)), stage
+    return seal_bundle(staging, target, _provenance(this, schema)), stage
 
 
 def _validation(this: Run, schema: Schema) -> list[ValidationPerson]:
@@ -216,7 +217,7 @@ def _ranked(this: Run, first: Path) -> tuple[Path, float]:
     export_ranker(ranker, vectors, examples.features[: len(examples)].reshape(-1, examples.features.shape[2])[:5000],
                   staging / "ranker.onnx")  # fmt: skip
     (staging / "reached.json").write_text(str(examples.reached), encoding="utf-8")
-    return seal_bundle(staging, target, _provenance(this)), examples.reached
+    return seal_bundle(staging, target, _provenance(this, bundle.schema)), examples.reached
 
 
 def _judged(this: Run, ranked: Path) -> tuple[list[Verdict], list[Moment]]:
@@ -234,10 +235,11 @@ def _calibrated(this: Run, ranked: Path, verdicts: list[Verdict], moments: list[
     target = this.folder / "stages" / "calibrated"
     if target.exists():
         return target
-    logits, labels = labelled(verdicts[::2], moments[::2], open_bundle(ranked).schema.heads)
+    schema = open_bundle(ranked).schema
+    logits, labels = labelled(verdicts[::2], moments[::2], schema.heads)
     staging = _copy(ranked, target)
     (staging / "calibration.json").write_text(calibrate(logits, labels).model_dump_json(), encoding="utf-8")
-    return seal_bundle(staging, target, _provenance(this))
+    return seal_bundle(staging, target, _provenance(this, schema))
 
 
 def _final(
@@ -252,7 +254,7 @@ def _final(
     )  # fmt: skip
     for name in ("ranker.onnx", "calibration.json"):
         shutil.copy(calibrated / name, staging / name)
-    provenance = _provenance(this) | {"seconds": round(time.time() - started, 1)}
+    provenance = _provenance(this, schema) | {"seconds": round(time.time() - started, 1)}
     bundle: Bundle = assemble(staging, {})
     people = simulated_people(bundle, this.config.seed)
     record_golden(Pipeline(bundle), people, GOLDEN_K, staging / GOLDEN)
@@ -285,11 +287,12 @@ def _group(value: Any, role: str, moment: int) -> str:
     return as_id(value)
 
 
-def _provenance(this: Run) -> dict[str, Any]:
+def _provenance(this: Run, schema: Schema) -> dict[str, Any]:
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": this.config.model_dump(mode="json", by_alias=True),
         "data": this.tables.fingerprint,
+        "ranker_inputs": feature_names(schema),
         "newest_event": int(this.events.moments.max()),
         "newest_item_change": 0,
         "python": platform.python_version(),

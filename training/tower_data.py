@@ -10,15 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from features.arrays import IntArray
-from features.dataset import AfterDays
 from features.events import Tables
 from features.histories import History, encode_history, query_contexts
-from features.moments import DAY
 from features.people import People
 from features.person import Person
 from features.schema import FieldSize, Schema
 from features.vocabulary import UNKNOWN
 from models.user_tower import UserTowerInputs
+from serving.eligibility import taken_rows
 from training.windows import Windows, WindowWriter
 
 EVER = np.iinfo(np.int64).max
@@ -69,7 +68,7 @@ def tower_data(
         occurrences=np.bincount(targets, minlength=len(schema.items)).astype(np.int64),
         windows=windows,
         validation=_validation_windows(schema, validation, max_events),
-        hidden=tuple(_hidden_rows(schema, one) for one in validation),
+        hidden=tuple(taken_rows(schema, one.person, one.moment) for one in validation),
     )
 
 
@@ -99,27 +98,3 @@ def _validation_windows(schema: Schema, people: Sequence[ValidationPerson], max_
         weights[-1] = 1
         writer.add(one.person, history, contexts, weights)
     return writer.done()
-
-
-def _hidden_rows(schema: Schema, one: ValidationPerson) -> IntArray:
-    """int64 [n]: rows of what may not come again at the moment."""
-    items, types, moments = one.person.taken_until(one.moment)
-    waits = {name: _wait(schema, name) for name in schema.types}
-    hidden = [
-        item
-        for item, name, moment in zip(items, types, moments, strict=True)
-        if one.moment - int(moment) < waits.get(name, 0)
-    ]
-    rows = schema.items.rows(hidden)
-    return rows[rows > UNKNOWN]
-
-
-def _wait(schema: Schema, name: str) -> float:
-    """How long an item stays away after an event of a type, in the unit of moments."""
-    match schema.dataset.types[name].repeat:
-        case "always":
-            return 0
-        case "never":
-            return float("inf")
-        case AfterDays(after_days=days):
-            return days * DAY

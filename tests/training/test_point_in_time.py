@@ -10,7 +10,7 @@ from features.events import EventTable, Tables
 from features.people import People
 from serving.bundle import Bundle, open_bundle
 from serving.candidates import retrieve
-from serving.rows import RankerRows, ranker_rows
+from serving.ranker_inputs import RankerRows, ranker_rows
 from serving.situation import situation
 from training.windows import Windows
 
@@ -72,6 +72,7 @@ def test_a_window_predicts_from_earlier_events_only(trained: Any) -> None:
     config, tables = trained.config, trained.tables
     schema, events = fit_schema_on(config, tables, np.ones(len(tables.events), dtype=bool))
     codes = np.zeros((len(schema.items), 0), dtype=np.int64)
+
     def make(table: EventTable) -> Windows:
         return tower_data(schema, replace(tables, events=table), codes, config.pipeline.max_events).windows
 
