@@ -87,6 +87,12 @@ class Ranker(nn.Module):
         for start_at_zero in (self.linear.weight, self.linear.bias, self.output.weight):
             nn.init.zeros_(start_at_zero)
 
+    def start_from(self, weights: Tensor, base_rates: Tensor) -> None:
+        """Begin as a blend of the standardised features, float32 [F], at the log-odds of base rates float32 [H]."""
+        with torch.no_grad():
+            self.linear.weight.copy_(weights.expand_as(self.linear.weight))
+            self.linear.bias.copy_(torch.logit(base_rates))
+
     def forward(
         self,
         features: Tensor,

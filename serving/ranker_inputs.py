@@ -22,6 +22,8 @@ from serving.transitions import KERNELS
 ATTENTION_EVENTS = 50
 """Newest events that the ranker's attention reads."""
 AFFINITY_DECAY = 0.9
+PERSONAL = ("nearest", "transitions", "again")
+"""Sources that know the person's past."""
 FAR_DAYS = 3650.0
 
 Block = Callable[[Situation, Candidates], list[FloatArray]]
@@ -65,6 +67,15 @@ def feature_names(schema: Schema) -> tuple[str, ...]:
         "log_history", "history_popularity", "history_value",
         *(("hour_sin", "hour_cos", "weekend", "log_days_since_last") if schema.timed else ()),
     )  # fmt: skip
+
+
+def fusion_weights(schema: Schema) -> FloatArray:
+    """float32 [F]: the blend with which a ranker begins, equal parts of the personal sources' reciprocal ranks.
+
+    "Reciprocal rank fusion outperforms Condorcet" (Cormack, Clarke and Buettcher, SIGIR 2009).
+    """
+    names = {f"{source}_rank" for source in PERSONAL}
+    return np.array([float(name in names) for name in feature_names(schema)], dtype=np.float32)
 
 
 def _features(situation: Situation, candidates: Candidates) -> FloatArray:

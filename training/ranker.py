@@ -128,13 +128,19 @@ def fit_ranker(
     shape: RankerConfig,
     config: RankerFitConfig,
     *,
+    prior: FloatArray,
     seed: int,
 ) -> Ranker:
-    """The ranker that orders a held-out tenth of the examples best."""
+    """The ranker that orders a held-out tenth of the examples best.
+
+    It starts as a blend of the standardised features with the weights `prior` float32 [F], at the base rate of each
+    head; where examples are few it stays near that.
+    """
     keep_freed_memory()
     pl.seed_everything(seed, workers=True, verbose=False)
     ranker = Ranker(examples.features.shape[2], n_heads, shape)
     ranker.standardise.set(*_moments(examples))
+    ranker.start_from(torch.from_numpy(prior), torch.from_numpy(_base_rates(examples)))
     order = np.random.default_rng(seed).permutation(len(examples))
     held_out, kept = np.split(order, [max(1, len(order) // 10)])
     train = _loader(examples, kept, config.batch_size, seed, shuffle=True)
@@ -152,9 +158,18 @@ def fit_ranker(
         log_every_n_steps=1,
         deterministic=True,
     )
-    trainer.fit(fit, train, _loader(examples, held_out, config.batch_size, seed, shuffle=False))
+    validation = _loader(examples, held_out, config.batch_size, seed, shuffle=False)
+    trainer.validate(fit, validation, verbose=False)
+    trainer.fit(fit, train, validation)
     ranker.load_state_dict(fit.best_weights)
     return ranker.eval()
+
+
+def _base_rates(examples: Examples) -> FloatArray:
+    """float32 [H]: share of all candidates that were taken, by head; never quite zero."""
+    candidates = (examples.rows > 0).sum()
+    rates: FloatArray = ((examples.heads.sum(axis=0) + 0.5) / (candidates + 1.0)).astype(np.float32)
+    return rates
 
 
 def _moments(examples: Examples) -> tuple[Tensor, Tensor]:

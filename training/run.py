@@ -31,7 +31,7 @@ from features.tables import load_tables
 from serving.bundle import Bundle, assemble, fresh_staging, open_bundle, seal_bundle
 from serving.golden import GOLDEN, record_golden
 from serving.pipeline import Pipeline
-from serving.ranker_inputs import feature_names
+from serving.ranker_inputs import feature_names, fusion_weights
 from serving.transitions import TransitionSettings
 from training.baselines import markov_chain
 from training.calibrating import calibrate
@@ -212,7 +212,15 @@ def _ranked(this: Run, first: Path) -> tuple[Path, float]:
         )
     heads = len(bundle.schema.heads)
     vectors = np.asarray(bundle.catalogue.vectors)
-    ranker = fit_ranker(examples, vectors, heads, this.config.ranker, this.config.ranker_fit, seed=this.config.seed)
+    ranker = fit_ranker(
+        examples,
+        vectors,
+        heads,
+        this.config.ranker,
+        this.config.ranker_fit,
+        prior=fusion_weights(bundle.schema),
+        seed=this.config.seed,
+    )
     staging = _copy(first, target)
     export_ranker(ranker, vectors, examples.features[: len(examples)].reshape(-1, examples.features.shape[2])[:5000],
                   staging / "ranker.onnx")  # fmt: skip
