@@ -95,6 +95,10 @@ class Changes:
     values: Strings
     """[K]."""
 
+    def where(self, keep: BoolArray) -> Self:
+        """The changes of a mask [K]."""
+        return replace(self, entity_codes=self.entity_codes[keep], moments=self.moments[keep], values=self.values[keep])
+
 
 @dataclass(frozen=True)
 class AttributeTable:

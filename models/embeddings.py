@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from features.schema import FieldSize
+from features.vocabulary import UNKNOWN
 
 
 class FieldEmbeddings(nn.Module):
@@ -28,6 +29,8 @@ class FieldEmbeddings(nn.Module):
         self.register_buffer("fields", (owners[:, None] == owners).float(), persistent=False)  # [A, A]
         self.table = nn.Embedding(sum(size.size for size in sizes), dim)
         nn.init.normal_(self.table.weight, std=dim**-0.5)
+        with torch.no_grad():  # an UNKNOWN that fitting never met must say nothing
+            self.table.weight[starts + UNKNOWN] = 0.0
 
     def forward(self, codes: Tensor) -> Tensor:
         """int64 [..., A] -> float32 [..., D]."""

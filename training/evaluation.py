@@ -7,7 +7,7 @@ negatives. One request is one moment; every system sees the same history and the
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,8 +37,10 @@ class Verdict(NamedTuple):
     """Row of what was taken."""
     history: int
     """Events that the towers saw."""
+    rows: IntArray
+    """int64 [K]: all candidates."""
     logits: FloatArray
-    """float32 [K, H] of all candidates; empty without a ranker."""
+    """float32 [K, H] of all candidates."""
     place: int
     """Index of the target among the candidates; -1 when no source brought it."""
 
@@ -70,28 +72,32 @@ def labelled(
     return logits, labels
 
 
+def served(verdicts: Sequence[Verdict], pipeline: Pipeline) -> list[Verdict]:
+    """The verdicts with the lists that a pipeline serves, whose calibration may differ from the one that judged."""
+    return [one._replace(lists={WHOLE: _ordered(one.rows, one.logits, pipeline), **one.lists}) for one in verdicts]
+
+
+def _ordered(rows: IntArray, logits: FloatArray, pipeline: Pipeline) -> IntArray:
+    best_first: IntArray = rows[np.argsort(-pipeline.expected(logits)[0], kind="stable")[:DEPTH]]
+    return best_first
+
+
 def _verdict(bundle: Bundle, moment: Moment, markov: Transitions) -> Verdict:
-    here = situation(bundle, moment.person, moment.moment)
-    sources: dict[str, IntArray] = {}
-    for source, size in active_sources(here):
-        name = TOWERS if source.name == "nearest" else source.name
-        sources[name] = source.retrieve(here, max(size, DEPTH))[:DEPTH]
-    sources[MARKOV] = best(markov.scores(here.history.item_rows), DEPTH, here)
+    """Nobody turns to the item that they are looking at, so that no list spends a place on it."""
+    here = situation(bundle, moment.person, moment.moment, exclude=moment.person.events.item_ids[-1:])
+    sources = {
+        TOWERS if source.name == "nearest" else source.name: source.retrieve(here, max(size, DEPTH))[:DEPTH]
+        for source, size in active_sources(here)
+    }
     target = bundle.schema.items.row(moment.item_id)
     candidates = retrieve(here)
     place = np.flatnonzero(candidates.rows == target)
-    logits = np.empty((0, len(bundle.schema.heads)), dtype=np.float32)
-    lists: dict[str, Any] = {}
-    if bundle.ranker is not None:
-        pipeline = Pipeline(bundle)
-        logits = pipeline.logits(here, candidates)
-        order = np.argsort(-pipeline.expected(logits)[0], kind="stable")[:DEPTH]
-        lists[WHOLE] = candidates.rows[order]
     return Verdict(
-        lists={**lists, **sources},
+        lists={**sources, MARKOV: best(markov.scores(here.history.item_rows), DEPTH, here)},
         target=target,
         history=len(here.history.item_rows),
-        logits=logits,
+        rows=candidates.rows,
+        logits=Pipeline(bundle).logits(here, candidates),
         place=int(place[0]) if len(place) else -1,
     )
 

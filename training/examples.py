@@ -44,11 +44,6 @@ class Examples:
     def __len__(self) -> int:
         return len(self.targets)
 
-    @property
-    def reached(self) -> float:
-        """Share of the positives that some source retrieved."""
-        return len(self) / max(self.asked, 1)
-
 
 class _Example(NamedTuple):
     features: FloatArray

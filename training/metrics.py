@@ -109,13 +109,16 @@ def calibration_table(probabilities: Doubles, labels: np.ndarray, bins: int = 10
     }
 
 
-def by_segment(values: Mapping[str, Doubles], segments: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Mean of each metric [M] within each segment label [M], and how many moments it holds."""
+def by_segment(values: Mapping[str, Doubles], users: IntArray, segments: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Each metric [M] within each segment label [M], by user and then over users, and how many moments it holds."""
     labels = np.array(segments)
     return {
         str(label): {
             "moments": float((labels == label).sum()),
-            **{name: float(value[labels == label].mean()) for name, value in values.items()},
+            **{
+                name: float(per_user(value[labels == label], users[labels == label]).mean())
+                for name, value in values.items()
+            },
         }
         for label in dict.fromkeys(sorted(segments))
     }

@@ -15,6 +15,7 @@ from features.dataset import DatasetConfig
 from features.events import EventTable
 from features.people import People
 from features.person import Person
+from training.slices import positive_rows
 
 
 class Moment(NamedTuple):
@@ -39,6 +40,11 @@ def first_of_runs(events: EventTable) -> BoolArray:
     same_user = np.append(False, events.user_codes[1:] == events.user_codes[:-1])
     same_item = np.append(False, events.item_codes[1:] == events.item_codes[:-1])
     return np.asarray(~(same_user & same_item))
+
+
+def wanted_turns(dataset: DatasetConfig, events: EventTable) -> BoolArray:
+    """bool [N]: events of a positive type with which a person turned to an item: what transitions count."""
+    return positive_rows(dataset, events) & first_of_runs(events)
 
 
 def moments_among(people: People, keep: BoolArray, limit: int | None = None, seed: int = 0) -> list[Moment]:

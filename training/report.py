@@ -88,10 +88,10 @@ def make_report(findings: Findings) -> dict[str, Any]:
         "towers_minus": _against(TOWERS, [name for name in PLAIN if name in systems], systems, findings.config),
         "calibration": _calibration(findings),
         "segments": {
-            "history": by_segment(values, [_history_label(one.history) for one in verdicts]),
-            "item": by_segment(values, _item_labels(verdicts, popularity)),
+            "history": by_segment(values, users, [_history_label(one.history) for one in verdicts]),
+            "item": by_segment(values, users, _item_labels(verdicts, popularity)),
             **{
-                name: by_segment(values, [labels[index] for index in wanted])
+                name: by_segment(values, users, [labels[index] for index in wanted])
                 for name, labels in findings.attributes.items()
             },
         },

@@ -5,7 +5,6 @@ count as misses. Metrics are averaged by user, then over users.
 """
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,16 @@ from features.events import EventTable, Tables
 from features.people import People
 from features.schema import Schema
 from serving.bundle import open_bundle
+from serving.pipeline import Pipeline
+from serving.transitions import Transitions
 from training.baselines import markov_chain
 from training.config import TrainingConfig
-from training.evaluation import WHOLE, judge, judged
+from training.evaluation import WHOLE, judge, judged, served
 from training.metrics import accuracy, breadth, gains, paired_interval, per_user
-from training.moments import Moment, moments_among
+from training.moments import Moment, moments_among, wanted_turns
 from training.run import train_on
-from training.slices import cut_moment, positive_rows
+from training.slices import cut_moment
+from training.stage import part_of
 from training.statistics import item_rows
 
 
@@ -35,7 +37,7 @@ def evaluate(config: TrainingConfig, tables: Tables, run: Path, *, share: float,
         raise ConfigError("evaluation by time needs events with a time", field="dataset.order.time")
     events = tables.events
     cut = cut_moment(events, share)
-    before = replace(tables, events=events.where(events.moments < cut))
+    before = part_of(config.dataset, tables, events.moments < cut)
     if len(before.events) == 0:
         raise DataError(
             f"no event lies before the first {share:.0%} of the rows by time",
@@ -52,7 +54,7 @@ def evaluate(config: TrainingConfig, tables: Tables, run: Path, *, share: float,
             hint="Give a smaller --share, or events over a longer time.",
         )
     markov = _markov(config, bundle.schema, before.events)
-    verdicts = judge(path, moments, markov, workers=config.workers, label="evaluating")
+    verdicts = served(judge(path, moments, markov, workers=config.workers, label="evaluating"), Pipeline(bundle))
     systems = judged(verdicts, users)
     popularity = np.asarray(bundle.statistics.popularity)
     ndcg = {name: per_user(gains(one.ranks(), k), users) for name, one in systems.items()}
@@ -90,6 +92,6 @@ def _targets(people: People, cut: int) -> list[Moment]:
     return moments_among(people, (events.moments >= cut) & returning)
 
 
-def _markov(config: TrainingConfig, schema: Schema, events: EventTable) -> Any:
-    positive = events.where(positive_rows(config.dataset, events))
-    return markov_chain(item_rows(schema, positive), positive.offsets, len(schema.items))
+def _markov(config: TrainingConfig, schema: Schema, events: EventTable) -> Transitions:
+    turns = events.where(wanted_turns(config.dataset, events))
+    return markov_chain(item_rows(schema, turns), turns.offsets, len(schema.items))

@@ -18,16 +18,16 @@ import numpy as np
 import yaml
 
 from features import check_report
-from features.arrays import BoolArray
 from features.checks import check_tables
 from features.encoders import as_id, is_missing
-from features.errors import DataError
+from features.errors import ConfigError, DataError
 from features.events import EventTable, Tables
 from features.frames import Frames
 from features.moments import YEAR, to_moment
 from features.people import People
 from features.schema import Schema
 from features.tables import load_tables
+from features.vocabulary import RESERVED
 from serving.bundle import Bundle, assemble, fresh_staging, open_bundle, seal_bundle
 from serving.golden import GOLDEN, record_golden
 from serving.pipeline import Pipeline
@@ -36,16 +36,16 @@ from serving.transitions import TransitionSettings
 from training.baselines import markov_chain
 from training.calibrating import calibrate
 from training.config import TrainingConfig
-from training.evaluation import Verdict, judge, labelled
-from training.examples import make_examples
+from training.evaluation import Verdict, judge, labelled, served
+from training.examples import Examples, make_examples
 from training.export import export_ranker
 from training.golden import simulated_people
-from training.moments import Moment, moments_among
+from training.moments import Moment, moments_among, wanted_turns
 from training.quiet import quiet
 from training.ranker import fit_ranker
 from training.report import Findings, shift_of, write_report
-from training.slices import A, B, C, Slices, cut, positive_rows
-from training.stage import FittedStage, fit_schema_on, fit_stage
+from training.slices import A, B, C, Slices, cut
+from training.stage import FittedStage, fit_stage, part_of, schema_of
 from training.statistics import item_rows
 from training.tower_data import ValidationPerson
 from training.transition_search import choose_settings
@@ -103,10 +103,9 @@ def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
     started = time.time()
     run.mkdir(parents=True, exist_ok=True)
     bundle = run / "bundle"
-    if bundle.exists():
+    _claim(run, config, tables)
+    if bundle.exists() and (run / "report.md").exists():
         return bundle
-    content = config.model_dump(mode="json", by_alias=True)
-    (run / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     people = People(config.dataset, tables)
     this = Run(config, tables, people, cut(config.dataset, people.events), run)
     settings = _transition_settings(this)
@@ -114,69 +113,90 @@ def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
     ranked, reached = _ranked(this, first)
     verdicts, moments = _judged(this, ranked)
     calibrated = _calibrated(this, ranked, verdicts, moments)
-    _final(this, settings, stage.epochs, calibrated, bundle, started)
+    if not bundle.exists():
+        _final(this, settings, stage.epochs, calibrated, bundle, started)
     findings = Findings(
         config=config,
-        verdicts=verdicts,
+        verdicts=served(verdicts, Pipeline(open_bundle(calibrated))),
         moments=moments,
         attributes=_protected(this, moments),
         bundle=open_bundle(calibrated),
         reached=reached,
         epochs=stage.epochs,
         slices={name: int((this.slices.codes == code).sum()) for name, code in (("A", A), ("B", B), ("C", C))},
-        shift=shift_of(calibrated, bundle, moments[:SHIFT_MOMENTS]),
+        shift=shift_of(calibrated, bundle, moments[:: max(1, len(moments) // SHIFT_MOMENTS)]),
         seconds=time.time() - started,
     )
     write_report(findings, run)
     return bundle
 
 
+def _claim(run: Path, config: TrainingConfig, tables: Tables) -> None:
+    """Write what this run is of; raises ConfigError when the folder holds another training."""
+    content = config.model_dump(mode="json", by_alias=True, exclude={"serving", "workers"})
+    newest = int(tables.events.moments.max())
+    claim = {"config": content, "data": tables.fingerprint, "events": len(tables.events), "newest": newest}
+    path = run / "run.json"
+    if not path.exists():
+        path.write_text(json.dumps(claim, indent=1), encoding="utf-8")
+        (run / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))
+    other = [name for name in claim if json.loads(json.dumps(claim[name])) != before.get(name)]
+    if other:
+        raise ConfigError(
+            f"{run} holds a training with another {' and '.join(other)}; going on would mix the two",
+            field="--run",
+            hint="Name a new folder.",
+        )
+
+
 def _transition_settings(this: Run) -> TransitionSettings:
-    """The settings that predict each user's first wanted item of slice B best from their events of slice A."""
+    """The settings that predict each user's first turn of slice B best from their turns of slice A."""
     path = this.folder / "transitions.json"
     if path.exists():
         return TransitionSettings.parse(json.loads(path.read_text(encoding="utf-8")))
-    positive = positive_rows(this.config.dataset, this.events)
-    schema, _ = fit_schema_on(this.config, this.tables, _all_events(this, A))
-    known = this.events.where(positive & (this.slices.codes == A))
-    later = this.events.where(positive & (this.slices.codes == B))
+    dataset = this.config.dataset
+    schema = schema_of(dataset, _part(this, A))
+    turns = wanted_turns(dataset, this.events)
+    known = this.events.where(turns & (this.slices.codes == A))
+    later = this.events.where(turns & (this.slices.codes == B))
     targets = np.full(len(known.users), -1, dtype=np.int64)
     rows = item_rows(schema, later)[::-1]
-    targets[later.user_codes[::-1]] = np.where(rows > 1, rows, -1)
-    repeats = any(kind.repeat != "never" for kind in this.config.dataset.types.values())
+    targets[later.user_codes[::-1]] = np.where(rows >= RESERVED, rows, -1)
+    comes_again = any(kind.repeat != "never" for kind in dataset.types.values() if kind.sign != "exposure")
     settings = choose_settings(
         item_rows(schema, known),
         known.offsets,
         len(schema.items),
         targets,
-        not repeats,
+        not comes_again,
         this.config.transition_seconds,
+        max_history=this.config.pipeline.max_events,
+        seed=this.config.seed,
     )
-    settings = settings.model_copy(update={"max_history": this.config.pipeline.max_events})
     path.write_text(settings.model_dump_json(indent=1), encoding="utf-8")
     return settings
 
 
-def _all_events(this: Run, *codes: int) -> BoolArray:
-    """bool over all events of the tables: those of the given slices; exposures belong to none."""
-    everything = this.tables.events
-    kept = this.people.events.event_ids[np.isin(this.slices.codes, codes)]
-    return np.asarray(np.isin(everything.event_ids.astype(str), kept.astype(str)))
+def _part(this: Run, *codes: int) -> Tables:
+    """What a fit on the given slices may know."""
+    kept = this.events.event_ids[np.isin(this.slices.codes, codes)]
+    keep = np.isin(this.tables.events.event_ids.astype(str), kept.astype(str))
+    return part_of(this.config.dataset, this.tables, np.asarray(keep))
 
 
 def _first_stage(this: Run, settings: TransitionSettings) -> tuple[Path, FittedStage]:
-    """Everything but the ranker, fitted on slice A; validated on slice C."""
+    """Everything but the ranker, fitted on slice A; slice C chooses the number of epochs."""
     target = this.folder / "stages" / "first"
-    schema, events = fit_schema_on(this.config, this.tables, _all_events(this, A))
-    epochs = target / "epochs.json"
+    part = _part(this, A)
+    schema = schema_of(this.config.dataset, part)
     if target.exists():
-        return target, FittedStage(schema, int(epochs.read_text(encoding="utf-8")))
+        return target, FittedStage(schema, int((target / "epochs.json").read_text(encoding="utf-8")))
     staging = fresh_staging(target)
+    checkpoints = this.folder / "checkpoints" / "first"
     validation = _validation(this, schema)
-    stage = fit_stage(
-        this.config, this.tables, schema, events, settings, staging, this.folder / "checkpoints" / "first",
-        validation=validation,
-    )  # fmt: skip
+    stage = fit_stage(this.config, part, schema, settings, staging, checkpoints, validation=validation)
     (staging / "epochs.json").write_text(str(stage.epochs), encoding="utf-8")
     return seal_bundle(staging, target, _provenance(this, schema)), stage
 
@@ -224,16 +244,25 @@ def _ranked(this: Run, first: Path) -> tuple[Path, float]:
     staging = _copy(first, target)
     export_ranker(ranker, vectors, examples.features[: len(examples)].reshape(-1, examples.features.shape[2])[:5000],
                   staging / "ranker.onnx")  # fmt: skip
-    (staging / "reached.json").write_text(str(examples.reached), encoding="utf-8")
-    return seal_bundle(staging, target, _provenance(this, bundle.schema)), examples.reached
+    reached = _reached(examples, moments, bundle.schema)
+    (staging / "reached.json").write_text(str(reached), encoding="utf-8")
+    return seal_bundle(staging, target, _provenance(this, bundle.schema)), reached
+
+
+def _reached(examples: Examples, moments: list[Moment], schema: Schema) -> float:
+    """Share of the wanted items that some source brought."""
+    positive = np.array([schema.dataset.types[head].sign == "positive" for head in schema.heads])
+    brought = int((examples.heads[:, positive].sum(axis=1) > 0).sum())
+    return brought / max(1, sum(one.wanted(schema.dataset) for one in moments))
 
 
 def _judged(this: Run, ranked: Path) -> tuple[list[Verdict], list[Moment]]:
-    """Every system on slice C, which no fit has seen."""
+    """Every system on slice C, of which the fits knew only which epoch was best."""
     moments = moments_of(this, C, this.config.evaluation.max_moments)
-    schema, events = fit_schema_on(this.config, this.tables, _all_events(this, A))
-    positive = events.where(positive_rows(this.config.dataset, events))
-    markov = markov_chain(item_rows(schema, positive), positive.offsets, len(schema.items))
+    part = _part(this, A)
+    schema = schema_of(this.config.dataset, part)
+    turns = part.events.where(wanted_turns(this.config.dataset, part.events))
+    markov = markov_chain(item_rows(schema, turns), turns.offsets, len(schema.items))
     verdicts = judge(ranked, moments, markov, workers=this.config.workers, label="judging")
     return verdicts, moments
 
@@ -254,12 +283,10 @@ def _final(
     this: Run, settings: TransitionSettings, epochs: int, calibrated: Path, target: Path, started: float
 ) -> None:
     """Refit on every event, add the ranker and its calibration, record golden answers, seal."""
-    schema, events = fit_schema_on(this.config, this.tables, np.ones(len(this.tables.events), dtype=bool))
+    part = _part(this, A, B, C)
+    schema = schema_of(this.config.dataset, part)
     staging = fresh_staging(target)
-    fit_stage(
-        this.config, this.tables, schema, events, settings, staging, this.folder / "checkpoints" / "final",
-        epochs=epochs,
-    )  # fmt: skip
+    fit_stage(this.config, part, schema, settings, staging, this.folder / "checkpoints" / "final", epochs=epochs)
     for name in ("ranker.onnx", "calibration.json"):
         shutil.copy(calibrated / name, staging / name)
     provenance = _provenance(this, schema) | {"seconds": round(time.time() - started, 1)}

@@ -1,7 +1,8 @@
 """Three slices of the events: A fits the models, B gives the ranker its examples, C calibrates and judges.
 
-By time: 80 / 10 / 10 % of the rows. Where only an order is known: each user's last positive event is C, the
-tenth of their events before it (rounded up) is B, the rest A; a user with fewer than three events gives only A.
+By time: 80 / 10 / 10 % of the rows. Where only an order is known: each user's last positive event is C, with the
+whole run of one item in which it stands; the tenth of their events before it (rounded up) is B, the rest A; a user
+with fewer than three events gives only A.
 """
 
 from typing import NamedTuple
@@ -57,6 +58,8 @@ def _by_order(dataset: DatasetConfig, events: EventTable) -> IntArray:
         if stop - start < 3 or len(wanted) == 0:
             continue
         last = start + int(wanted[-1])
+        while last > start and events.item_codes[last - 1] == events.item_codes[last]:
+            last -= 1  # a run of one item stays in one slice
         codes[last:stop] = C
         codes[max(start, last - int(np.ceil((stop - start) * (SHARES[1] - SHARES[0])))) : last] = B
     return codes

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from features.arrays import BoolArray, IntArray
-from features.events import AttributeTable, EventTable, Tables
+from features.dataset import DatasetConfig
+from features.events import AttributeTable, Tables
 from features.schema import Schema, fit_schema
 from features.vocabulary import RESERVED
 from serving.calibration import Calibration
@@ -22,7 +23,7 @@ from serving.index import ItemIndex
 from serving.transitions import TransitionSettings
 from training.config import TrainingConfig
 from training.export import export_item_tower, export_user_tower
-from training.slices import positive_rows
+from training.moments import wanted_turns
 from training.statistics import fit_statistics, item_rows
 from training.tower_data import ValidationPerson, tower_data
 from training.towers import fit_towers
@@ -39,19 +40,29 @@ class FittedStage(NamedTuple):
     """Epochs after which the towers were best."""
 
 
-def fit_schema_on(config: TrainingConfig, tables: Tables, keep: BoolArray) -> tuple[Schema, EventTable]:
-    """The schema of the events of a mask over all events, and those events without mere exposures."""
-    events = tables.events.where(keep)
-    schema = fit_schema(config.dataset, events, tables.users, tables.items)
-    shown = np.array([config.dataset.types[name].sign == "exposure" for name in events.types])
-    return schema, events.where(~shown[events.type_codes])
+def part_of(dataset: DatasetConfig, tables: Tables, keep: BoolArray) -> Tables:
+    """What a fit may know: the events of a mask but for exposures, attributes as of the newest of them."""
+    shown = np.array([dataset.types[name].sign == "exposure" for name in tables.events.types])
+    events = tables.events.where(keep & ~shown[tables.events.type_codes])
+    newest = int(events.moments.max(initial=ALWAYS.min))
+    return replace(tables, events=events, users=known_by(tables.users, newest), items=known_by(tables.items, newest))
+
+
+def known_by(table: AttributeTable, moment: int) -> AttributeTable:
+    """The table without the changes of attributes that came after a moment."""
+    kept = {name: changes.where(changes.moments <= moment) for name, changes in table.changes.items()}
+    return replace(table, changes=kept)
+
+
+def schema_of(dataset: DatasetConfig, part: Tables) -> Schema:
+    """Vocabularies and encoders of a part."""
+    return fit_schema(dataset, part.events, part.users, part.items)
 
 
 def fit_stage(
     config: TrainingConfig,
-    tables: Tables,
+    part: Tables,
     schema: Schema,
-    events: EventTable,
     transition_settings: TransitionSettings,
     staging: Path,
     run: Path,
@@ -59,15 +70,16 @@ def fit_stage(
     validation: list[ValidationPerson] | None = None,
     epochs: int | None = None,
 ) -> FittedStage:
-    """Fit everything but the ranker on `events` and lay it in `staging`; checkpoints go to `run`."""
-    positive = events.where(positive_rows(config.dataset, events))
-    fit_transitions(item_rows(schema, positive), positive.offsets, len(schema.items), transition_settings).save(
+    """Fit everything but the ranker on a part and lay it in `staging`; checkpoints go to `run`."""
+    events = part.events
+    turns = events.where(wanted_turns(config.dataset, events))
+    fit_transitions(item_rows(schema, turns), turns.offsets, len(schema.items), transition_settings).save(
         staging / "transitions"
     )
     fit_statistics(schema, events, config.recent_half_life_days).save(staging / "statistics")
-    codes = item_codes(schema, tables.items)
+    codes = item_codes(schema, part.items)
     run.mkdir(parents=True, exist_ok=True)
-    data = tower_data(schema, replace(tables, events=events), codes, config.pipeline.max_events, validation or [])
+    data = tower_data(schema, part, codes, config.pipeline.max_events, validation or [])
     fitted = fit_towers(data, config.towers, config.tower_fit, run, epochs=epochs, seed=config.seed)
 
     seen = np.bincount(item_rows(schema, events), minlength=len(schema.items)) > 0
@@ -75,7 +87,7 @@ def fit_stage(
     export_item_tower(fitted.item_tower, id_vectors, codes, staging / "item_tower.onnx")
     vectors = embed(Graph(staging / "item_tower.onnx"), id_vectors, codes)
     export_user_tower(fitted.user_tower, vectors, config.pipeline.max_events, staging / "user_tower.onnx")
-    _catalogue(schema, tables.items, vectors, id_vectors, codes).save(staging / "catalogue")
+    _catalogue(schema, part.items, vectors, id_vectors, codes).save(staging / "catalogue")
     ItemIndex.build(vectors, RESERVED).save(staging / "index.faiss")
     _write_json(staging / "schema.json", schema.to_json())
     _write_json(staging / "settings.json", config.pipeline.model_dump(mode="json"))

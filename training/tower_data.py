@@ -58,6 +58,7 @@ def tower_data(
     """Cut the histories of all events in `tables` into windows of at most `max_events` and the next.
 
     Targets are events of a positive type with another item than the one before: nobody is shown what they look at.
+    Where nothing but the time orders events, only the first of a moment is a target: others would see their peers.
     """
     windows = _fitting_windows(schema, tables, max_events)
     targets = windows.item_rows[windows.weights > 0]
@@ -83,6 +84,8 @@ def _fitting_windows(schema: Schema, tables: Tables, max_events: int) -> Windows
             queries = np.append(history.moments - 1, history.moments[-1])
             contexts = query_contexts(schema, person, history, queries)[:-1]
             turned = np.append(True, history.item_rows[1:] != history.item_rows[:-1])
+            if schema.timed and schema.dataset.order.sequence is None:
+                turned[1:] &= history.moments[1:] > history.moments[:-1]
             writer.add(person, history, contexts, weights[history.type_codes] * turned)
     return writer.done()
 

@@ -66,11 +66,12 @@ def test_noise_before_the_moment_changes_the_row(bundle: Bundle, trained: Any) -
 
 def test_a_window_predicts_from_earlier_events_only(trained: Any) -> None:
     """Noise in the last event of every window leaves all that the tower reads as it was."""
-    from training.stage import fit_schema_on
+    from training.stage import part_of, schema_of
     from training.tower_data import tower_data
 
     config, tables = trained.config, trained.tables
-    schema, events = fit_schema_on(config, tables, np.ones(len(tables.events), dtype=bool))
+    part = part_of(config.dataset, tables, np.ones(len(tables.events), dtype=bool))
+    schema, events = schema_of(config.dataset, part), part.events
     codes = np.zeros((len(schema.items), 0), dtype=np.int64)
 
     def make(table: EventTable) -> Windows:
@@ -85,3 +86,15 @@ def test_a_window_predicts_from_earlier_events_only(trained: Any) -> None:
         if first.lengths[0] == second.lengths[0]:
             assert np.array_equal(first.item_rows, second.item_rows)
             assert np.array_equal(first.type_codes, second.type_codes)
+
+
+def test_a_fit_knows_no_attribute_that_changed_after_its_newest_event(trained: Any) -> None:
+    from training.stage import part_of
+
+    tables, moments = trained.tables, trained.tables.events.moments
+    middle = int(np.median(moments))
+    part = part_of(trained.config.dataset, tables, moments < middle)
+    later = [int(one.moments.max()) for one in tables.items.changes.values()]
+    assert max(later) > middle, "the world has no change after the cut"
+    for changes in (*part.items.changes.values(), *part.users.changes.values()):
+        assert changes.moments.max(initial=0) < middle

@@ -60,3 +60,11 @@ def test_rows_of_one_moment_stay_together() -> None:
     _, events = table("time", [("u", f"i{place}", "like", 1_700_000_000 + place // 5) for place in range(10)])
     cut_at = cut_moment(events, 0.8)
     assert (events.moments < cut_at).sum() == 5
+
+
+def test_by_order_a_run_of_one_item_stays_in_one_slice() -> None:
+    rows = [("u", f"i{place // 2}", "like", place) for place in range(20)]
+    dataset, events = table("sequence", rows)
+    codes = cut(dataset, events).codes
+    assert codes.tolist()[-2:] == [C, C]
+    assert codes.tolist()[-3] == B
