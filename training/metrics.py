@@ -4,6 +4,7 @@ M moments of U users; every user counts the same, whatever the number of their m
 best first. With one target per moment, Recall@k is the hit rate and NDCG@k is 1 / log2(1 + rank).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -120,5 +121,11 @@ def by_segment(values: Mapping[str, Doubles], users: IntArray, segments: Sequenc
                 for name, value in values.items()
             },
         }
-        for label in dict.fromkeys(sorted(segments))
+        for label in sorted(set(segments), key=_number_first)
     }
+
+
+def _number_first(label: str) -> tuple[float, str]:
+    """Sorts "6-20 events" before "21-100 events"."""
+    digits = re.match(r"\d+", label)
+    return (float(digits[0]) if digits else float("inf"), label)

@@ -151,7 +151,7 @@ def as_markdown(report: dict[str, Any]) -> str:
 def _table(corner: str, rows: dict[str, Any], columns: list[str]) -> list[str]:
     head = f"| {corner} | {' | '.join(columns)} |"
     rule = f"|---|{'---:|' * len(columns)}"
-    body = [f"| {name} | {' | '.join(f'{row[column]:.4f}' for column in columns)} |" for name, row in rows.items()]
+    body = [f"| {name} | {' | '.join(_cell(row[column]) for column in columns)} |" for name, row in rows.items()]
     return [head, rule, *body]
 
 
@@ -164,6 +164,10 @@ def _against(
         name: paired_interval(mine, _by_user(systems[name], config.evaluation.k), config.seed)._asdict()
         for name in others
     }
+
+
+def _cell(value: float) -> str:
+    return f"{value:.0f}" if float(value).is_integer() and value > 1 else f"{value:.4f}"
 
 
 def _hits(judged_lists: Judged, k: int) -> np.ndarray:

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.metrics import Judged, accuracy, breadth, calibration_table, gains, paired_interval, per_user
+from training.metrics import (
+    Judged,
+    accuracy,
+    breadth,
+    by_segment,
+    calibration_table,
+    gains,
+    paired_interval,
+    per_user,
+)
 
 
 def judged_of(lists: list[list[int]], targets: list[int], users: list[int]) -> Judged:
@@ -68,3 +77,10 @@ def test_a_calibrated_forecast_is_seen_as_one_and_a_doubled_one_is_not() -> None
     assert 0.9 < float(str(fair["worst_bin"])) < 1.1
     assert doubled["observed_over_expected"] == pytest.approx(0.5, abs=0.02)
     assert float(str(doubled["ece"])) > 10 * float(str(fair["ece"]))
+
+
+def test_segments_average_by_user_and_stand_in_the_order_of_their_numbers() -> None:
+    values = {"ndcg": np.array([1.0, 1.0, 0.0, 0.5])}
+    found = by_segment(values, np.array([1, 1, 2, 2]), ["6-20", "6-20", "6-20", "21-100"])
+    assert list(found) == ["6-20", "21-100"]
+    assert found["6-20"] == {"moments": 3.0, "ndcg": 0.5}
