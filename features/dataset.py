@@ -176,4 +176,21 @@ class DatasetConfig(StrictConfig):
         waits = [name for name, kind in self.types.items() if isinstance(kind.repeat, AfterDays)]
         if waits and not self.timed:
             raise ValueError(f"types.{waits[0]}.repeat: after_days needs `order.time`; a sequence has no days")
+        timed = [] if self.timed else self._keys_of_time()
+        if timed:
+            raise ValueError(f"{timed[0]}: needs `order.time`; a sequence number cannot be compared with a time")
         return self
+
+    def _keys_of_time(self) -> list[str]:
+        """Dotted keys under which something depends on the time of a request."""
+        columns = {
+            **{f"users.columns.{name}": column for name, column in self.users.columns.items()},
+            **{f"items.columns.{name}": column for name, column in self.items.columns.items()},
+            **{f"events.context.{name}": column for name, column in self.events.context.items()},
+        }
+        available = self.items.available.model_dump(by_alias=True, exclude_none=True)
+        return [
+            *(f"{key}.time" for key, column in columns.items() if column.time is not None),
+            *(f"{key}.role" for key, column in columns.items() if column.role == "birth_date"),
+            *(f"items.available.{name}" for name in available),
+        ]

@@ -80,10 +80,14 @@ def _gaps(schema: Schema, queries: IntArray, keys: IntArray) -> IntArray:
 
 
 def query_contexts(schema: Schema, person: Person, history: History, queries: IntArray) -> IntArray:
-    """int64 [T + 1, C]: hour and weekday (when timed), context columns, attributes as of each query."""
+    """int64 [T + 1, C]: hour and weekday (when timed), context columns, attributes as of each query.
+
+    A query stands one tick before its event, so that it knows nothing of it; the clock is the event's own.
+    """
     parts: list[IntArray] = []
     if schema.timed:
-        parts += [hour_of_day(queries)[:, None] + 2, day_of_week(queries)[:, None] + 2]
+        clock = queries + 1
+        parts += [hour_of_day(clock)[:, None] + 2, day_of_week(clock)[:, None] + 2]
     if schema.context_fields:
         given = person.events.contexts or [NO_CONTEXT] * len(person.events)
         circumstances = [*(given[index] for index in history.kept), person.context]

@@ -24,14 +24,15 @@ class People:
         self.events = events.where(~shown[events.type_codes])
         """All events but exposures."""
         self._offsets = self.events.offsets
+        self._again = again_rows(self.events)
         self._codes = {user: code for code, user in enumerate(events.users)}
         self._attributes = _static(tables.users)
         self._changes = _changing(tables.users)
 
     @property
     def user_ids(self) -> Sequence[str]:
-        """Users with events, sorted."""
-        return [str(user) for user in self.events.users]
+        """Users with at least one event that is no exposure, sorted."""
+        return [str(user) for user, _, _ in self.events.by_user()]
 
     def span(self, user_id: str) -> tuple[int, int]:
         """First and past-the-last row of a user's events; an empty span for a stranger."""
@@ -45,10 +46,17 @@ class People:
             stop = start + int(np.searchsorted(self.events.moments[start:stop], moment, side="right"))
         return Person(
             events=self.events.slice_of(max(start, stop - RECENT_EVENTS), stop),
-            taken=taken_of(self.events, start, stop),
+            taken=self._taken(start, stop),
             attributes=self._attributes.get(user_id, {}),
             changes=self._changes.get(user_id, {}),
         )
+
+    def _taken(self, start: int, stop: int) -> Taken:
+        """Every (item, type) of one user's rows with its newest moment, oldest first."""
+        events = self.events
+        rows = start + np.flatnonzero(self._again[start:stop] >= stop)
+        types = [events.types[code] for code in events.type_codes[rows].tolist()]
+        return Taken(events.items[events.item_codes[rows]].tolist(), types, events.moments[rows])
 
     def whole(self, user_id: str) -> Person:
         """The record with every event, uncapped: what the towers are fitted on."""
@@ -60,13 +68,14 @@ class People:
         )
 
 
-def taken_of(events: EventTable, start: int, stop: int) -> Taken:
-    """Every (item, type) of one user's rows with its newest moment."""
-    keys = events.item_codes[start:stop] * len(events.types) + events.type_codes[start:stop]
-    newest_first, places = np.unique(keys[::-1], return_index=True)
-    moments: IntArray = events.moments[start:stop][::-1][places]
-    items = events.items[newest_first // len(events.types)]
-    return Taken(items.tolist(), [events.types[code] for code in newest_first % len(events.types)], moments)
+def again_rows(events: EventTable) -> IntArray:
+    """int64 [N]: the row of the user's next event of the same type with the same item; N when there is none."""
+    keys = (events.user_codes * len(events.items) + events.item_codes) * len(events.types) + events.type_codes
+    order = np.argsort(keys, kind="stable")
+    same = keys[order[1:]] == keys[order[:-1]]
+    again = np.full(len(events), len(events), dtype=np.int64)
+    again[order[:-1][same]] = order[1:][same]
+    return again
 
 
 def _static(users: AttributeTable) -> dict[str, dict[str, Any]]:

@@ -166,7 +166,7 @@ class Schema:
 def fit_schema(dataset: DatasetConfig, events: EventTable, users: AttributeTable, items: AttributeTable) -> Schema:
     """Learn vocabularies and encoders from a training slice.
 
-    Items are those that occur in the slice, most frequent last id first by id order, and those of the item table.
+    Items are those that occur in the slice, sorted by id, and after them the others of the item table.
     """
     occurring = sorted(set(events.items[np.unique(events.item_codes)]))
     vocabulary = Vocabulary(occurring).extended(items.ids)

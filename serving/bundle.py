@@ -1,7 +1,8 @@
 """A bundle: one directory that holds a trained model whole, so that its parts cannot come apart.
 
-Written atomically: everything is laid in a staging directory, every file is hashed into `manifest.json`, and the
-directory is renamed into place. Opening verifies every hash before any file is parsed.
+Written atomically: everything is laid in a staging directory, every file is hashed into `manifest.json`, the
+manifest is hashed into its own fingerprint, and the directory is renamed into place. Opening verifies the
+fingerprint and every hash before any other file is parsed.
 """
 
 import hashlib
@@ -23,8 +24,10 @@ from serving.settings import PipelineSettings
 from serving.statistics import Statistics
 from serving.transitions import Transitions
 
-FORMAT = 1
+FORMAT = 2
+"""2: the fingerprint covers the whole manifest, not the hashes of the files alone."""
 MANIFEST = "manifest.json"
+_REQUIRED = ("fingerprint", "schema", "files")
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Bundle:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the hashes of all files."""
+        """SHA-256 over the manifest, which holds the hashes of all files."""
         return str(self.manifest["fingerprint"])
 
     @property
@@ -63,16 +66,8 @@ def seal_bundle(staging: Path, target: Path, provenance: dict[str, Any]) -> Path
     """
     if target.exists():
         raise BundleError(f"{target} exists, and a bundle never changes", hint="Write to a new directory.")
-    hashes = {str(path.relative_to(staging)): _sha256(path) for path in _files(staging)}
     schema = Schema.from_json(_read_json(staging / "schema.json"))
-    manifest = {
-        "format": FORMAT,
-        "fingerprint": _fingerprint(hashes),
-        "schema": schema.fingerprint,
-        **provenance,
-        "files": hashes,
-    }
-    (staging / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True), encoding="utf-8")
+    _write_manifest(staging, {**provenance, "format": FORMAT, "schema": schema.fingerprint})
     for path in _files(staging):
         with path.open("rb") as file:
             os.fsync(file.fileno())
@@ -112,9 +107,7 @@ def verify_bundle(path: Path) -> dict[str, Any]:
     """The manifest of a bundle whose files are all there and unchanged. Raises BundleError otherwise."""
     if not (path / MANIFEST).is_file():
         raise BundleError(f"{path} is no bundle: it has no {MANIFEST}", hint="Give the path that `train` printed.")
-    manifest = _read_json(path / MANIFEST)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BundleError(f"{path / MANIFEST} has another format than {FORMAT}; train the bundle again")
+    manifest = _read_manifest(path)
     expected = manifest["files"]
     present = {str(one.relative_to(path)) for one in _files(path)} - {MANIFEST}
     for name in sorted(expected.keys() ^ present):
@@ -124,17 +117,12 @@ def verify_bundle(path: Path) -> dict[str, Any]:
             raise BundleError(
                 f"{name} differs from what was trained: {path}", hint="Copy the bundle again, or promote another."
             )
-    if manifest["fingerprint"] != _fingerprint(expected):
-        raise BundleError(f"the fingerprint in {MANIFEST} does not fit its files: {path}")
     return manifest
 
 
 def renew_manifest(path: Path) -> None:
     """Hash the files of a bundle again after its copy was changed on purpose, as tests of refusal do."""
-    manifest = _read_json(path / MANIFEST)
-    manifest["files"] = {str(one.relative_to(path)): _sha256(one) for one in _files(path) if one.name != MANIFEST}
-    manifest["fingerprint"] = _fingerprint(manifest["files"])
-    (path / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True), encoding="utf-8")
+    _write_manifest(path, _read_json(path / MANIFEST))
 
 
 def fresh_staging(target: Path) -> Path:
@@ -154,8 +142,38 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fingerprint(hashes: dict[str, str]) -> str:
-    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+def _write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
+    files = [path for path in _files(directory) if path != directory / MANIFEST]
+    manifest = {**manifest, "files": {str(path.relative_to(directory)): _sha256(path) for path in files}}
+    manifest["fingerprint"] = _fingerprint(manifest)
+    (directory / MANIFEST).write_bytes(_encoded(manifest))
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest, byte by byte as it was written."""
+    manifest = _read_json(path / MANIFEST)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BundleError(f"{path / MANIFEST} has another format than {FORMAT}; train the bundle again")
+    for name in _REQUIRED:
+        if name not in manifest:
+            raise BundleError(f"{MANIFEST} has no {name!r}: {path}", hint="Copy the bundle again.")
+    whole = (path / MANIFEST).read_bytes() == _encoded(manifest)
+    if not whole or manifest["fingerprint"] != _fingerprint(manifest):
+        raise BundleError(
+            f"{MANIFEST} differs from what was trained: {path}", hint="Copy the bundle again, or promote another."
+        )
+    return manifest
+
+
+def _fingerprint(manifest: dict[str, Any]) -> str:
+    """SHA-256 over everything in a manifest but the fingerprint itself."""
+    rest = {name: value for name, value in manifest.items() if name != "fingerprint"}
+    return hashlib.sha256(_encoded(rest)).hexdigest()
+
+
+def _encoded(manifest: dict[str, Any]) -> bytes:
+    """The one way in which a manifest is written, so that no two texts of it mean the same."""
+    return json.dumps(manifest, indent=2, sort_keys=True).encode()
 
 
 def _read_json(path: Path) -> Any:

@@ -4,7 +4,7 @@ R item rows (0 PAD, 1 UNKNOWN), D embedding_dim, E id_dim, A attribute codes.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -23,7 +23,7 @@ class Catalogue:
     """What is known of each item, by row."""
 
     vectors: FloatArray
-    """float32 [R, D], L2-normalised; zeros in the reserved rows."""
+    """float32 [R, D], L2-normalised; zeros in the reserved rows, and for an item that the tower knows nothing of."""
     id_vectors: FloatArray
     """float32 [R, E]: trained id embeddings; zeros for an item without events."""
     codes: npt.NDArray[np.int32]
@@ -34,6 +34,11 @@ class Catalogue:
     """int64 [R]: last moment at which an item may be shown."""
     titles: tuple[str, ...] = ()
     """Names for people to read by row, empty when the data set has none."""
+    placed: BoolArray = field(init=False)
+    """bool [R]: rows with a vector that is not zero; the others are near to nothing."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "placed", np.any(self.vectors, axis=1))
 
     def __len__(self) -> int:
         return len(self.vectors)

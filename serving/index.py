@@ -24,8 +24,13 @@ class ItemIndex:
 
     @classmethod
     def build(cls, vectors: FloatArray, first_row: int) -> "ItemIndex":
-        """Index float32 [R, D]; rows below `first_row` are reserved. Raises BundleError if any is not normalised."""
+        """Index float32 [R, D]; rows below `first_row` are reserved.
+
+        A zero vector is an item that the tower knows nothing of: its product of 0 would beat all that are unlike a
+        query, so a search must block it. Raises BundleError if any other vector is not normalised.
+        """
         norms = np.linalg.norm(vectors[first_row:], axis=1)
+        norms = norms[norms > 0]
         if len(norms) and not np.allclose(norms, 1.0, atol=NORM_TOLERANCE):
             raise BundleError(
                 f"item vectors must be L2-normalised; norms run from {norms.min():.3f} to {norms.max():.3f}",

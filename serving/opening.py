@@ -59,6 +59,13 @@ def open_desk(environment: Mapping[str, str] = os.environ) -> Desk:
     """
     config = serving_config(environment)
     pipeline = Pipeline(open_bundle(bundle_path(environment)))
+    longest = pipeline.bundle.settings.max_events
+    if config.newest_events < longest:
+        raise ConfigError(
+            f"{config.newest_events} events are fewer than the {longest} that the bundle's models read",
+            field="serving.newest_events",
+            hint=f"Set it to {longest} or more, or train with a smaller pipeline.max_events.",
+        )
     check_golden(pipeline)
     state = open_state(environment.get("TAILORBIRD_STATE", DEFAULT_URL))
     gc.collect()

@@ -182,7 +182,8 @@ def _person(situation: Situation, candidates: Candidates) -> list[FloatArray]:
 
 
 def _clock(moment: int, past: IntArray) -> list[float]:
-    at = np.array([moment])
+    """Hour, weekend, and days since the last event; training asks one tick before an event, whose clock is meant."""
+    at = np.array([moment + 1])
     angle = 2 * np.pi * float(hour_of_day(at)[0]) / 24
     days = (moment - int(past[-1])) / DAY if len(past) else FAR_DAYS
     return [

@@ -26,7 +26,7 @@ class SourceSizes(StrictConfig):
 class PipelineSettings(StrictConfig):
     """From person to answer."""
 
-    max_events: int = Field(default=200, ge=1, le=2000)
+    max_events: int = Field(default=200, ge=1, le=RECENT_EVENTS)
     """Newest events of a person that the towers, the transitions and the ranker read."""
     sources: SourceSizes = SourceSizes()
     """Candidates by source."""
@@ -44,4 +44,4 @@ class ServingConfig(StrictConfig):
     max_waiting: int = Field(default=64, ge=0)
     """Requests that may wait in one worker; one more is answered with 429."""
     newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
-    """Newest events of a person that are read from the state."""
+    """Newest events of a person that are read from the state; not fewer than the bundle's `pipeline.max_events`."""

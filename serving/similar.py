@@ -18,15 +18,13 @@ def similar_rows(
 ) -> tuple[IntArray, FloatArray]:
     """Rows int64 [n <= k] and scores float32 [n], best first. `rows` are known; blocked rows never come back.
 
-    similar: nearest item vectors (cosine); next: what follows the items at distance 1;
+    similar: nearest item vectors, by cosine to the mean of the given ones; next: what follows the items at distance 1;
     goes_with: what follows them at any distance that the transitions count.
     """
     if len(rows) == 0:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
     if kind == "similar":
-        middle = bundle.catalogue.vectors[rows].mean(axis=0)
-        found = bundle.index.search(middle, k, blocked)
-        return found, dots(bundle.catalogue.vectors[found], middle)
+        return _nearest(bundle, rows, k, blocked)
     scores = np.zeros(len(bundle.catalogue), dtype=np.float32)
     for row in rows.tolist():
         kernels = bundle.transitions.query(np.array([row])).kernels
@@ -35,3 +33,14 @@ def similar_rows(
     order = np.argsort(-scores, kind="stable")[:k]
     kept: IntArray = order[scores[order] > 0]
     return kept, scores[kept]
+
+
+def _nearest(bundle: Bundle, rows: IntArray, k: int, blocked: BoolArray) -> tuple[IntArray, FloatArray]:
+    vectors, placed = bundle.catalogue.vectors, bundle.catalogue.placed
+    middle = vectors[rows].mean(axis=0)
+    length = np.linalg.norm(middle)
+    if length == 0:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+    middle = middle / length
+    found = bundle.index.search(middle, k, blocked | ~placed)
+    return found, dots(vectors[found], middle)

@@ -33,7 +33,8 @@ class Nearest:
     name = "nearest"
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
-        return situation.bundle.index.search(situation.user_vector, count, situation.blocked)
+        blocked = situation.blocked | ~situation.bundle.catalogue.placed
+        return situation.bundle.index.search(situation.user_vector, count, blocked)
 
     def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
         return dots(situation.bundle.catalogue.vectors[rows], situation.user_vector)
@@ -107,8 +108,9 @@ class New:
     def retrieve(self, situation: Situation, count: int) -> IntArray:
         if not situation.bundle.schema.timed:
             return np.empty(0, dtype=np.int64)
-        fresh = np.flatnonzero(self._fresh(situation) & ~situation.blocked)
-        order = np.argsort(-dots(situation.bundle.catalogue.vectors[fresh], situation.user_vector), kind="stable")
+        catalogue = situation.bundle.catalogue
+        fresh = np.flatnonzero(self._fresh(situation) & catalogue.placed & ~situation.blocked)
+        order = np.argsort(-dots(catalogue.vectors[fresh], situation.user_vector), kind="stable")
         kept: IntArray = fresh[order[:count]]
         return kept
 

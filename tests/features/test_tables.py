@@ -262,7 +262,7 @@ def test_a_birth_date_and_a_number_in_text_are_decoded(tmp_path: Path) -> None:
     (tmp_path / "users.csv").write_text("user_id,born,height\n1,1950-03-01,1.75\n2,,\n")
     columns = {"born": {"role": "birth_date", "static": True}, "height": {"role": "numeric", "static": True}}
     sections = {"events": {"path": "events.csv"}, "users": {"path": "users.csv", "columns": columns}}
-    dataset = DatasetConfig.parse({"order": {"sequence": "n"}, "types": {"view": {}}, **sections})
+    dataset = DatasetConfig.parse({"order": {"time": "n"}, "types": {"view": {}}, **sections})
     users = load_tables(dataset, tmp_path).users
     assert list(users.columns["born"]) == [dt.datetime(1950, 3, 1, tzinfo=dt.UTC), None]
     assert list(users.columns["height"]) == [1.75, None]

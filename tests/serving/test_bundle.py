@@ -1,5 +1,6 @@
 """A bundle is right or refused: every flipped byte, missing file and spoiled weight is found and named."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,6 @@ def test_a_whole_bundle_opens_and_gives_its_golden_answers(trained: Any) -> None
 
 
 def test_golden_cases_reach_from_no_events_to_the_longest_history(trained: Any) -> None:
-    import json
-
     cases = json.loads((trained.bundle / "golden.json").read_text())
     lengths = {len(case["person"]["events"]["item_ids"]) for case in cases}
     assert 0 in lengths
@@ -81,6 +80,43 @@ def test_a_manifest_of_another_format(copy: Path) -> None:
     (copy / MANIFEST).write_text("{}")
     with pytest.raises(BundleError, match="another format"):
         open_bundle(copy)
+
+
+@pytest.mark.parametrize("name", ["fingerprint", "schema", "files"])
+def test_a_manifest_without_one_of_its_parts(copy: Path, name: str) -> None:
+    manifest = json.loads((copy / MANIFEST).read_text())
+    del manifest[name]
+    (copy / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=rf"manifest\.json has no '{name}'"):
+        verify_bundle(copy)
+
+
+def test_one_flipped_bit_anywhere_in_the_manifest_is_refused(copy: Path) -> None:
+    content = (copy / MANIFEST).read_bytes()
+    draw = np.random.default_rng(0)
+    for place in range(0, len(content), max(1, len(content) // 300)):
+        spoiled = bytearray(content)
+        spoiled[place] ^= 1 << int(draw.integers(8))
+        (copy / MANIFEST).write_bytes(spoiled)
+        with pytest.raises(BundleError, match=r"manifest\.json"):
+            verify_bundle(copy)
+    (copy / MANIFEST).write_bytes(content)
+    assert verify_bundle(copy)["files"]
+
+
+def test_a_manifest_that_says_the_same_in_other_bytes_is_refused(copy: Path) -> None:
+    (copy / MANIFEST).write_bytes((copy / MANIFEST).read_bytes() + b"\n")
+    with pytest.raises(BundleError, match=r"manifest\.json differs"):
+        verify_bundle(copy)
+
+
+def test_provenance_and_files_make_the_fingerprint(trained: Any, tmp_path: Path) -> None:
+    names = set()
+    for place, newest in (("a", 1), ("b", 1), ("c", 2)):
+        staging = Path(shutil.copytree(trained.bundle, tmp_path / f".{place}"))
+        (staging / MANIFEST).unlink()
+        names.add(verify_bundle(seal_bundle(staging, tmp_path / place, {"newest_event": newest}))["fingerprint"])
+    assert len(names) == 2
 
 
 def test_no_id_of_a_real_person_stands_in_a_bundle(trained: Any) -> None:
