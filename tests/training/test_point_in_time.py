@@ -21,12 +21,15 @@ def bundle(trained: Any) -> Bundle:
 
 
 def noisy(events: EventTable, where: np.ndarray, seed: int) -> EventTable:
-    """The table with item, type and value of some events drawn anew; times stay, so that rows stay where they are."""
+    """The table with item, type and value of some events drawn anew from those that occur in it.
+
+    Times stay, so that rows stay where they are.
+    """
     draw = np.random.default_rng(seed)
     count = int(where.sum())
     items, types, values = events.item_codes.copy(), events.type_codes.copy(), events.values.copy()
-    items[where] = draw.integers(0, len(events.items), count)
-    types[where] = draw.integers(0, len(events.types), count)
+    items[where] = draw.choice(np.unique(events.item_codes), count)
+    types[where] = draw.choice(np.unique(events.type_codes), count)
     values[where] = draw.random(count).astype(np.float32)
     return replace(events, item_codes=items, type_codes=types, values=values)
 
