@@ -21,8 +21,6 @@ from training.config import TrainingConfig, read_training_config
 from training.run import train
 from training.simulator import SimulatorSettings, simulate
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 IN_CI = os.environ.get("CI") == "true"
 MAY_SKIP = ("gpu", "spark")
 SKIPPED = pytest.StashKey[list[str]]()
