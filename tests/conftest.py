@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import hypothesis
 import pytest
+import torch
 import yaml
 
 from features.events import Tables
@@ -38,6 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(home.cleanup)
     os.environ["BENTOML_HOME"] = home.name
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+    # Models this small gain nothing from a second thread, and lose much when the other core is busy.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 
 @pytest.hookimpl(wrapper=True)
