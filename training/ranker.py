@@ -18,6 +18,10 @@ from training.allocator import keep_freed_memory
 from training.examples import Examples
 from training.progress import ProgressBar
 
+MIN_STEPS = 100
+MIN_BATCH = 8
+"""Few examples are taken in small batches, down to this, so that an epoch has about `MIN_STEPS` steps."""
+
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
@@ -143,7 +147,8 @@ def fit_ranker(
     ranker.start_from(torch.from_numpy(prior), torch.from_numpy(_base_rates(examples)))
     order = np.random.default_rng(seed).permutation(len(examples))
     held_out, kept = np.split(order, [max(1, len(order) // 10)])
-    train = _loader(examples, kept, config.batch_size, seed, shuffle=True)
+    batch_size = min(config.batch_size, max(MIN_BATCH, len(kept) // MIN_STEPS))
+    train = _loader(examples, kept, batch_size, seed, shuffle=True)
     steps = config.epochs * len(train)
     fit = RankerFit(ranker, torch.from_numpy(np.array(item_vectors)), config, steps)
     trainer = pl.Trainer(

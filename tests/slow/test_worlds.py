@@ -21,14 +21,14 @@ SECTIONS = {
     "towers": {"embedding_dim": 32, "blocks": 1},
     "tower_fit": {"max_epochs": 8, "learning_rate": 0.003},
     "ranker": {"hidden_dim": 32},
-    "ranker_fit": {"max_examples": 2000, "epochs": 4},
-    "evaluation": {"max_moments": 1500},
+    "ranker_fit": {"max_examples": 4000, "epochs": 6},
+    "evaluation": {"max_moments": 2000},
 }
 
 
 def report_of(world: Literal["orderly", "null"], folder: Path) -> dict[str, Any]:
     settings = SimulatorSettings.parse(
-        {"events": 24_000, "users": 500, "items": 300, "seed": 11, "world": world, "end": "2026-06-01T12:00:00Z"}
+        {"events": 50_000, "users": 1_000, "items": 400, "seed": 11, "world": world, "end": "2026-06-01T12:00:00Z"}
     )
     path = simulate(settings, folder)
     path.write_text(path.read_text(encoding="utf-8") + yaml.safe_dump(SECTIONS), encoding="utf-8")
