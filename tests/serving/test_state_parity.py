@@ -12,6 +12,8 @@ from serving.bundle import open_bundle
 from serving.desk import Desk
 from serving.pipeline import Pipeline
 from serving.requests import RecommendRequest
+from serving.situation import situation
+from serving.sources import Popular
 from serving.state import load_tables_into_state, open_state
 from serving.state.protocol import State
 
@@ -52,12 +54,17 @@ def test_the_service_gives_the_list_that_training_and_batch_give(
     people = People(trained.config.dataset, trained.tables)
     desk = Desk(pipeline, loaded)
     end = int(people.events.moments.max())
-    compared = 0
+    compared, winners = 0, set[str]()
     for user in people.user_ids:
         answer = pipeline.recommend(people.person(user), Query(k=10), end)
         request = RecommendRequest.model_validate({"user_id": user, "k": 10, "context": {"time": to_text(end)}})
         reply = desk.recommend(request, "r")
         wanted = [(one.item_id, one.score, one.probabilities) for one in answer.items]
         assert [(one.item_id, one.score, one.probabilities) for one in reply.items] == wanted
-        compared += len(people.person(user).events) >= 5
+        if len(people.person(user).events) >= 5:
+            compared += 1
+            winners |= {one.sources[0] for one in answer.items}
+            popular = Popular().retrieve(situation(pipeline.bundle, people.person(user), end), 10)
+            assert [one.item_id for one in answer.items] != [pipeline.bundle.schema.items.id_of(row) for row in popular]
     assert compared >= 100
+    assert len(winners) >= 3, "three sources at least win places"
