@@ -118,7 +118,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         "# Training report",
         "",
         f"{report['moments']} moments of {report['users']} users on slice C, full catalogue, models fitted on slice A; "
-        f"{report['epochs']} epochs; {report['seconds']:.0f} s in all.",
+        f"{report['epochs']} epochs, a number that slice C chose too; {report['seconds']:.0f} s in all.",
         "",
         *_table("system", report["systems"], columns),
         "",
