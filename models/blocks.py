@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.config import TowerConfig
+from models.dropout import Dropout
 
 
 class AttentionBias(nn.Module):
@@ -81,7 +82,7 @@ class GatedResidual(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.gate = nn.Linear(dim, dim)
         self.layer = layer
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, *context: Tensor) -> Tensor:
         inner = self.norm(x)

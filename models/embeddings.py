@@ -1,13 +1,14 @@
 """Encoded attributes as one vector: the mean over a field's codes, summed over fields.
 
 A field has `width` codes side by side; code 0 (PAD) counts for nothing. All fields share one table, because
-one gather and one product are faster than a module per field, and because `nn.EmbeddingBag` exports as a
-loop. A codes, sum of the fields' widths; D dim.
+one gather and one product are faster than a module per field. In training the gather is `F.embedding_bag`, which
+exports as a loop, so that elsewhere it is written out. A codes, sum of the fields' widths; D dim.
 """
 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from features.schema import FieldSize
@@ -37,5 +38,17 @@ class FieldEmbeddings(nn.Module):
         present = (codes > 0).float()  # [..., A]
         counts = present @ self.fields  # [..., A]: real codes in the field of each code
         weights = present / counts.clamp(min=1.0)
+        if self.training:
+            return self._bags(codes + self.shifts, weights)
         vectors: Tensor = self.table(codes + self.shifts)  # [..., A, D]
         return (weights[..., None, :] @ vectors).squeeze(-2)  # [..., D]
+
+    def _bags(self, places: Tensor, weights: Tensor) -> Tensor:
+        """The same sum over the real codes alone: most of a wide field is padding, which need not be gathered."""
+        real = weights > 0
+        counts = real.sum(-1).flatten()
+        starts = counts.cumsum(0) - counts
+        vectors: Tensor = F.embedding_bag(
+            places[real], self.table.weight, starts, mode="sum", per_sample_weights=weights[real]
+        )
+        return vectors.view(*places.shape[:-1], -1)

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from features.schema import FieldSize
 from models.config import TowerConfig
+from models.dropout import Dropout
 from models.embeddings import FieldEmbeddings
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """L2-normalise the last axis; a zero vector stays zero."""
+    """float32, the last axis L2-normalised; a zero vector stays zero."""
+    vectors = vectors.float()
     squares = vectors.square().sum(-1, keepdim=True)  # the exporter drops "+ 1e-12" as nothing, so: a clamp
     return vectors * torch.rsqrt(squares.clamp(min=1e-12))
 
@@ -49,7 +51,7 @@ class _Content(nn.Module):
         self.fields = FieldEmbeddings(sizes, dim)
         self.hidden = nn.Linear(dim, 2 * dim)
         self.output = nn.Linear(2 * dim, dim, bias=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, attribute_codes: Tensor) -> Tensor:
         vectors: Tensor = self.fields(attribute_codes)

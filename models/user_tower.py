@@ -15,6 +15,7 @@ from features.schema import FieldSize, Schema
 from features.vocabulary import RESERVED
 from models.blocks import Block
 from models.config import TowerConfig
+from models.dropout import Dropout
 from models.embeddings import FieldEmbeddings
 from models.item_tower import unit
 
@@ -67,10 +68,11 @@ class UserTower(nn.Module):
         self.stranger = nn.Parameter(torch.randn(dim) * dim**-0.5)
         self.profile = FieldEmbeddings(inputs.profile, dim) if inputs.profile else None
         self.context = FieldEmbeddings(inputs.context, dim) if inputs.context else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, inputs.max_events, inputs.n_gaps) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(dim)
         self.output = nn.Linear(dim, dim, bias=False)
+        nn.init.eye_(self.output.weight)  # at first, one likes what is near to what one took last
         nn.init.zeros_(self.types.weight)
         if self.values is not None:
             nn.init.zeros_(self.values.weight)

@@ -18,6 +18,9 @@ from features.schema import FieldSize, Schema
 from features.vocabulary import UNKNOWN
 from models.user_tower import UserTowerInputs
 from serving.eligibility import taken_rows
+from training.moments import wanted_turns
+from training.pair_counts import Sequences
+from training.statistics import item_rows
 from training.windows import Windows, WindowWriter
 
 EVER = np.iinfo(np.int64).max
@@ -41,6 +44,8 @@ class TowerData:
     """int64 [R, A]"""
     occurrences: IntArray
     """int64 [R]: how often each item is a target."""
+    turns: Sequences
+    """What people turned to, in order: where the ids start."""
     windows: Windows
     validation: Windows
     """One window per person."""
@@ -62,11 +67,13 @@ def tower_data(
     """
     windows = _fitting_windows(schema, tables, max_events)
     targets = windows.item_rows[windows.weights > 0]
+    turns = tables.events.where(wanted_turns(schema.dataset, tables.events))
     return TowerData(
         inputs=UserTowerInputs.of(schema, max_events),
         item_fields=schema.item_sizes,
         item_codes=item_codes,
         occurrences=np.bincount(targets, minlength=len(schema.items)).astype(np.int64),
+        turns=Sequences.of(item_rows(schema, turns), turns.offsets, len(schema.items)),
         windows=windows,
         validation=_validation_windows(schema, validation, max_events),
         hidden=tuple(taken_rows(schema, one.person, one.moment) for one in validation),

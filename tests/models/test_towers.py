@@ -99,6 +99,18 @@ def test_fields_are_means_over_their_codes_summed() -> None:
     genre, year = table[:9], table[9:]
     expected = [(genre[2] + genre[4]) / 2 + year[3], year[1], (2 * genre[8] + genre[2]) / 3]
     torch.testing.assert_close(module(codes), torch.stack(expected))
+    torch.testing.assert_close(module.eval()(codes), torch.stack(expected))
+
+
+def test_fitting_and_serving_take_the_same_gradient_of_fields() -> None:
+    module, codes = FieldEmbeddings(FIELDS, 5), torch.tensor([[[2, 4, 0, 3]], [[0, 0, 0, 0]], [[8, 8, 2, 0]]])
+    sought, gradients = torch.randn(3, 1, 5), []
+    for mode in (True, False):
+        module.train(mode).zero_grad()
+        (module(codes) * sought).sum().backward()
+        assert module.table.weight.grad is not None
+        gradients.append(module.table.weight.grad.clone())
+    torch.testing.assert_close(*gradients)
 
 
 def test_an_item_without_id_is_placed_by_its_attributes() -> None:
