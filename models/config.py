@@ -20,8 +20,6 @@ class TowerConfig(StrictConfig):
     """Width of a block's SwiGLU layer, in multiples of `embedding_dim`."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Share of activations dropped in fitting."""
-    id_dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Share of items whose id is hidden in a step of fitting, so that attributes alone give a vector too."""
     temperature: float = Field(default=0.05, ge=0.0125)
     """Cosines are divided by this before the softmax."""
 

@@ -23,7 +23,6 @@ from torch.utils.data import DataLoader
 from features.arrays import FloatArray, IntArray
 from features.errors import DataError
 from features.strict import StrictConfig
-from features.vocabulary import RESERVED
 from models.config import TowerConfig
 from models.item_tower import ItemTower
 from models.losses import full_softmax_loss, sampled_softmax_loss
@@ -31,6 +30,7 @@ from models.two_towers import TwoTowers
 from models.user_tower import UserTower
 from training.allocator import keep_freed_memory
 from training.negatives import Negatives
+from training.newcomers import fit_newcomers
 from training.progress import ProgressBar
 from training.quiet import quiet
 from training.starting_vectors import starting_vectors
@@ -88,7 +88,10 @@ class FittedTowers:
 
 
 class TowerFitting(lightning.LightningModule):
-    """The training loop's view of the two towers."""
+    """The training loop's view of the two towers; only items that ever were a target stand in its softmax."""
+
+    rivals: Tensor
+    place: Tensor
 
     def __init__(self, data: TowerData, towers: TowerConfig, fit: TowerFitConfig, seed: int, steps: int) -> None:
         super().__init__()
@@ -97,6 +100,8 @@ class TowerFitting(lightning.LightningModule):
         self._narrow_type = narrow_type()
         codes = torch.from_numpy(data.item_codes)
         trained = torch.from_numpy(data.occurrences > 0)
+        self.register_buffer("rivals", trained.nonzero()[:, 0], persistent=False)  # [I]
+        self.register_buffer("place", trained.cumsum(0) - 1, persistent=False)  # [R]: where a row stands among them
         self.model = TwoTowers(data.inputs, data.item_fields, codes, trained, towers)
         starts = starting_vectors(data.turns, len(codes), towers.embedding_dim, seed)
         self.model.ids.data.copy_(torch.from_numpy(starts))
@@ -122,8 +127,8 @@ class TowerFitting(lightning.LightningModule):
             states = user_states(self.model.user_tower, vectors[batch["item_rows"]], batch)
         chosen = batch["weights"] > 0  # [B, S]
         queries = states[chosen] / self._towers.temperature  # [N, D]
-        targets = batch["targets"][chosen] - RESERVED
-        return full_softmax_loss(queries, targets, vectors[RESERVED:], batch["weights"][chosen], self._narrow_type)
+        targets = self.place[batch["targets"][chosen]]
+        return full_softmax_loss(queries, targets, vectors[self.rivals], batch["weights"][chosen], self._narrow_type)
 
     def _sampled(self, batch: dict[str, Tensor]) -> Tensor:
         assert self.negatives is not None
@@ -154,7 +159,7 @@ class TowerFitting(lightning.LightningModule):
         self.averaged.update_parameters(self.model)
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
-        """NDCG@10 and Recall@10 of the averaged weights over the full catalogue, without what is hidden."""
+        """NDCG@10 and Recall@10 of the averaged weights over all known items, without what is hidden."""
         ranks = self._ranks(batch)
         hits = (ranks < TOP).float()
         gains = hits / torch.log2(ranks + 2.0)
@@ -169,7 +174,7 @@ class TowerFitting(lightning.LightningModule):
         person = torch.arange(len(states))
         last = batch["lengths"] - 1
         scores = states[person, last] @ vectors.T  # [B, R]
-        scores[:, :RESERVED] = -math.inf
+        scores[:, ~model.trained[:, 0].bool()] = -math.inf
         for row, number in enumerate(batch["numbers"].tolist()):
             scores[row, torch.from_numpy(self._hidden[number])] = -math.inf
         target = scores[person, batch["targets"][person, last]][:, None]
@@ -260,6 +265,7 @@ def fit_towers(
         )
     fitted = module.model.eval()
     fitted.load_state_dict(keep.weights)
+    fit_newcomers(fitted, seed)
     ids = fitted.id_vectors().detach().numpy()
     return FittedTowers(fitted.item_tower, fitted.user_tower, ids, keep.best_epoch + 1, keep.history)
 

@@ -125,13 +125,13 @@ def test_padding_is_the_zero_vector() -> None:
     assert not plain(torch.zeros(2, 8)).any()
 
 
-def test_id_dropout_hides_ids_in_fitting_only() -> None:
-    config = CONFIG.model_copy(update={"id_dropout": 0.5, "dropout": 0.0})
-    tower, ids, codes = ItemTower(16, FIELDS, config), torch.randn(400, 16), torch.full((400, 4), 2)
-    hidden = tower(torch.zeros(1, 16), codes[:1])
-    without = (tower(ids, codes) - hidden).abs().amax(1) < 1e-5
-    assert 120 < without.sum() < 280
-    assert not ((tower.eval()(ids, codes) - hidden).abs().amax(1) < 1e-5).any()
+def test_an_item_with_an_id_does_not_read_the_network_for_newcomers() -> None:
+    tower, ids, codes = noisy(ItemTower(8, FIELDS, CONFIG)), torch.randn(3, 8), torch.full((3, 4), 2)
+    before, newcomers = tower(ids, codes), tower(torch.zeros(3, 8), codes)
+    assert tower.newcomer is not None
+    noisy(tower.newcomer)
+    torch.testing.assert_close(tower(ids, codes), before)
+    assert (tower(torch.zeros(3, 8), codes) - newcomers).abs().max() > 0.01
 
 
 def test_an_untrained_id_is_zero() -> None:

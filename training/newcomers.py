@@ -1,0 +1,78 @@
+"""Placing items without a trained id: their attributes foretell where the towers would have put them.
+
+Fitted after the towers, which do not notice: every known item is a lesson, its attributes the question and its vector
+the answer. The loss is a softmax over known items, so that what tells two items apart counts. A tenth of the known
+items is held out and says when to stop. N known items, D embedding_dim.
+"""
+
+import copy
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.item_tower import Content, unit
+from models.two_towers import TwoTowers
+
+EPOCHS, PATIENCE = 200, 10
+BATCH = 512
+LEARNING_RATE = 2e-3
+TEMPERATURE = 0.1
+MIN_ITEMS = 20
+"""Known items below which nothing can be held out; the network then stays a copy of the known items' own."""
+
+
+def fit_newcomers(towers: TwoTowers, seed: int) -> float | None:
+    """Fit `towers.item_tower.newcomer` in place; the mean cosine to the true vector of held-out items.
+
+    None, with the network a copy of `content`, when there are too few known items, or no attributes.
+    """
+    tower = towers.item_tower.eval()
+    if tower.content is None:
+        return None
+    network = copy.deepcopy(tower.content)
+    tower.newcomer = network
+    rows = (towers.trained[:, 0] > 0).nonzero()[:, 0]
+    if len(rows) < MIN_ITEMS:
+        return None
+    codes = towers.item_codes[rows]
+    with torch.no_grad():
+        answers = towers.item_vectors(rows)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        held_out, lessons = torch.randperm(len(rows)).split([len(rows) // 10, len(rows) - len(rows) // 10])
+        return _fit(network, codes, answers, lessons, held_out)
+
+
+def _fit(network: Content, codes: Tensor, answers: Tensor, lessons: Tensor, held_out: Tensor) -> float:
+    """Leaves the weights of the epoch in which the held-out items were foretold best."""
+    optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE)
+    best, best_epoch, weights = -1.0, 0, copy.deepcopy(network.state_dict())
+    for epoch in range(EPOCHS):
+        network.train()
+        for batch in lessons[torch.randperm(len(lessons))].split(BATCH):
+            optimizer.zero_grad()
+            _loss(unit(network(codes[batch])), answers, batch).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        found = _likeness(network, codes[held_out], answers[held_out])
+        if found > best:
+            best, best_epoch, weights = found, epoch, copy.deepcopy(network.state_dict())
+        elif epoch - best_epoch >= PATIENCE:
+            break
+    network.load_state_dict(weights)
+    network.eval()
+    return best
+
+
+def _loss(foretold: Tensor, answers: Tensor, own: Tensor) -> Tensor:
+    """Nats: which of the known items is this, by its attributes? [B, D], [N, D], [B] -> scalar."""
+    return F.cross_entropy(foretold @ answers.T / TEMPERATURE, own)
+
+
+def _likeness(network: nn.Module, codes: Tensor, answers: Tensor) -> float:
+    """Mean cosine of what is foretold to what is true."""
+    network.eval()
+    with torch.no_grad():
+        foretold = unit(cast(Tensor, network(codes)))
+    return float((foretold * answers).sum(-1).mean())
