@@ -26,6 +26,7 @@ BATCH = 128
 LEARNING_RATE = 1e-3
 PATIENCE = 50
 VALIDATION_USERS = 500
+SETTINGS = {"loss": "sampled softmax", "negatives": NEGATIVES, "batch": BATCH, "learning_rate": LEARNING_RATE}
 
 
 class EpochSeconds(lightning.Callback):
@@ -57,18 +58,27 @@ def main(job: Job) -> None:
     lightning.seed_everything(job.seed, verbose=False)
     events = job.events()
     dataset = Dataset.construct(interactions(events))
-    clock = EpochSeconds()
-    best = None if job.epochs else ModelCheckpoint(job.output, "best", monitor="val_loss", enable_version_counter=False)
-    model = model_of(job, lambda: trainer_of(job, clock, best))
+    model = model_of(job)
     model.fit(dataset)
-    if best and best.best_model_path:
+    clock = _callback(model, EpochSeconds)
+    best = _callback(model, ModelCheckpoint)
+    if best is not None and best.best_model_path:
         model.load_weights_from_checkpoint(best.best_model_path)
     train_seconds = time.perf_counter() - started
     if not job.epochs:
         found = model.recommend(job.users(), dataset, k=job.k, filter_viewed=True, on_unsupported_targets="ignore")
         job.write_lists(found[Columns.User].tolist(), found[Columns.Item].tolist(), found[Columns.Rank].tolist())
-    detail = {"epochs": len(clock.seconds), "epoch_seconds": clock.seconds, "best": _best_epoch(best)}
-    job.tell(train_seconds, detail, **job.shape, **_settings())
+    detail = {
+        "epochs": len(clock.seconds),
+        "epoch_seconds": clock.seconds,
+        "best_validation_loss": None if best is None or best.best_model_score is None else float(best.best_model_score),
+    }
+    job.tell(train_seconds, detail, **job.shape, **SETTINGS)
+
+
+def _callback(model: Any, kind: type) -> Any:
+    """The callback of a kind that the fit used: RecTools copies the trainer that it is given."""
+    return next((one for one in model.fit_trainer.callbacks if isinstance(one, kind)), None)
 
 
 def interactions(events: pd.DataFrame) -> pd.DataFrame:
@@ -83,8 +93,8 @@ def interactions(events: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def model_of(job: Job, trainer: Any) -> Any:
-    """The peer's model; `trainer` makes its Lightning trainer."""
+def model_of(job: Job) -> Any:
+    """The peer's model, not fitted."""
     kind, more = (
         (SASRecModel, {}) if job.system == "rectools-sasrec" else (HSTUModel, {"relative_time_attention": False})
     )
@@ -99,36 +109,28 @@ def model_of(job: Job, trainer: Any) -> Any:
         n_negatives=NEGATIVES,
         lr=LEARNING_RATE,
         batch_size=BATCH,
-        get_trainer_func=trainer,
+        get_trainer_func=lambda: trainer_of(job),
         **validation,
         **more,
     )
 
 
-def trainer_of(job: Job, clock: EpochSeconds, best: ModelCheckpoint | None) -> lightning.Trainer:
+def trainer_of(job: Job) -> lightning.Trainer:
     """Until the budget is used or the loss has not fallen for long; or for a number of epochs."""
-    watch = [best, EarlyStopping("val_loss", patience=PATIENCE)] if best else []
+    best = ModelCheckpoint(job.output, "best", monitor="val_loss", enable_version_counter=False)
+    watch = [] if job.epochs else [best, EarlyStopping("val_loss", patience=PATIENCE)]
     return lightning.Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=1,
         max_epochs=job.epochs or 10_000,
         max_time=None if job.epochs else timedelta(seconds=job.budget_seconds),
-        callbacks=[clock, *watch],
+        callbacks=[EpochSeconds(), *watch],
         default_root_dir=str(Path(job.output)),
         logger=False,
-        enable_checkpointing=best is not None,
+        enable_checkpointing=not job.epochs,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-
-
-def _best_epoch(best: ModelCheckpoint | None) -> float | None:
-    """Loss of the epoch that was kept; None where the last weights were."""
-    return None if best is None or best.best_model_score is None else float(best.best_model_score)
-
-
-def _settings() -> dict[str, Any]:
-    return {"loss": "sampled softmax", "negatives": NEGATIVES, "batch": BATCH, "learning_rate": LEARNING_RATE}
 
 
 if __name__ == "__main__":
