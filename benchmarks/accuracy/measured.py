@@ -4,9 +4,11 @@ Memory is the sum of PSS over the tree of processes, so that pages which workers
 is written while the process runs: a run that is broken off and taken up again adds its parts.
 """
 
+import ctypes
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +20,7 @@ from benchmarks.accuracy.results import write_atomically
 
 SAMPLE_SECONDS = 0.5
 WRITE_SECONDS = 10.0
+PR_SET_PDEATHSIG = 1
 
 
 class BenchmarkError(RuntimeError):
@@ -72,6 +75,7 @@ def run_measured(
         process = subprocess.Popen(
             [str(word) for word in command], stdout=output, stderr=output, cwd=cwd, env=dict(environment),
             pass_fds=[lock.fileno()],
+            preexec_fn=_end_with_parent,
         )  # fmt: skip
         try:
             measure = _watch(process, before, record)
@@ -95,6 +99,11 @@ def alone(path: Path) -> Iterator[IO[str]]:
         except BlockingIOError:
             raise BenchmarkError(f"{path.parent} is in use by another run: wait for its end, or stop it") from None
         yield file
+
+
+def _end_with_parent() -> None:
+    """Linux: nothing goes on unmeasured when the benchmark is killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _watch(process: subprocess.Popen[bytes], before: Measure, record: Path) -> Measure:

@@ -110,7 +110,7 @@ def _measured(dataset: DataSet, system: str, training: Training) -> Measured:
 
 def _train_seconds(system: str, training: Training, lists: Lists) -> float:
     if system == "two-towers":
-        fits = [fit["seconds"] for fit in training.fits() if "seconds" in fit]
+        fits = [fit["seconds"] for fit in training.fits()]
         return sum(fits) if len(fits) == 2 else training.measure.seconds
     if system == WHOLE:
         return training.measure.seconds

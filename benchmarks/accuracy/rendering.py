@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.accuracy import speed_page
 from benchmarks.accuracy.datasets import DATASETS, ROOT, DataSet, Figures
-from benchmarks.accuracy.results import SYSTEMS, Row, read_rows, write_atomically
+from benchmarks.accuracy.results import SYSTEMS, Measured, Row, read_rows, write_atomically
 
 README = ROOT / "README.md"
 TITLES = {"ml-1m": "MovieLens 1M", "beauty": "Amazon Beauty"}
@@ -164,16 +164,17 @@ def _account(row: Row) -> list[str]:
     if row.published_ndcg10 and row.system.startswith("rectools"):
         gap = row.ndcg10 - row.published_ndcg10
         lines.append(f"  Our figure lies {abs(gap):.4f} {'above' if gap > 0 else 'below'} the published one.")
-    for one in row.per_seed:
-        detail = ", ".join(
-            f"{name} {value}" for name, value in one.detail.items() if not isinstance(value, list | dict)
-        )
-        lines.append(
-            f"  Seed {one.seed}: {one.ndcg10:.4f} / {one.recall10:.4f}, {one.train_seconds:,.1f} s, {one.peak_mb:,.0f} "
-            f"MiB, {one.users_with_list} of {one.users} users with a list, "
-            f"{one.distinct_items} items shown; {detail}."
-        )
-    return lines
+    return [*lines, *map(_account_of_seed, row.per_seed)]
+
+
+def _account_of_seed(one: Measured) -> str:
+    told = [f"{name} {value}" for name, value in one.detail.items() if not isinstance(value, list | dict)]
+    told += [f"{fit['epoch']:.0f} epochs in {_minutes(fit['seconds'])}" for fit in one.detail.get("fits", ())]
+    return (
+        f"  Seed {one.seed}: {one.ndcg10:.4f} / {one.recall10:.4f}, {one.train_seconds:,.1f} s, {one.peak_mb:,.0f} "
+        f"MiB, {one.users_with_list} of {one.users} users with a list, {one.distinct_items} items shown; "
+        f"{', '.join(told)}."
+    )
 
 
 def _short(config: dict[str, Any]) -> str:

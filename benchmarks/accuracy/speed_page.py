@@ -26,7 +26,8 @@ def section(speed: dict[str, Any] | None) -> list[str]:
     lines += [
         "Our two towers (mean of epochs 2 and 3, full data) and one epoch of RecTools SASRec at the same width, depth",
         "and length with a softmax loss, one after the other on the same machine. Operations are counted from the",
-        "shapes (benchmarks/accuracy/operations.py); the matrix rate is that of one large product in the same run.",
+        "shapes (benchmarks/accuracy/operations.py); the matrix rate is that of one large product in the same run. An",
+        "epoch of ours goes through all events; one of theirs through the newest of each user, as many as the length.",
         "",
         "| data set | ours | RecTools | ours ÷ theirs | at most | aim | | operations an epoch | "
         "share of the matrix rate | memory, ours | memory, theirs |",

@@ -4,7 +4,6 @@ import csv
 import json
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,6 +86,7 @@ def _same(training: Training) -> bool:
 
 
 def _last_epoch(log: Path) -> dict[str, float]:
+    """Number of the last epoch of a fit, and the seconds to its end."""
     with log.open(encoding="utf-8", newline="") as file:
-        records: list[Mapping[str, str]] = list(csv.DictReader(file))
-    return {name: float(records[-1][name]) for name in ("epoch", "seconds") if records and name in records[-1]}
+        last = list(csv.DictReader(file))[-1]
+    return {name: float(last[name]) for name in ("epoch", "seconds")}
