@@ -1,7 +1,7 @@
 # One command per purpose; `make` alone lists them. Everything runs from .venv/, made from requirements/dev.txt.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark lint format docs lock clean
+.PHONY: help install demo test test-spark lint format docs lock clean bench-accuracy bench-epoch
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +16,7 @@ export BENTOML_DO_NOT_TRACK := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## make .venv from the lock file; again only when that file or pyproject.toml changed
 
@@ -48,6 +48,13 @@ lint: install ## style, types and import contracts
 format: install ## mend style where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench-accuracy: install ## measure rows of the table of accuracies (ROW=ml-1m/tailorbird,... SEEDS=0,1,2 BUDGET=seconds FRESH=1)
+	$(BIN)/python -m benchmarks.accuracy $(if $(ROW),--rows '$(ROW)') $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(BUDGET),--budget $(BUDGET)) $(if $(FRESH),--fresh)
+
+bench-epoch: install ## measure seconds per epoch of the towers beside RecTools SASRec
+	$(BIN)/python -m benchmarks.accuracy.epoch_time
 
 docs: install ## write docs/configuration.md from the config classes
 	$(BIN)/python -m training.configuration_page > docs/configuration.md

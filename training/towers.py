@@ -240,7 +240,7 @@ def fit_towers(
     run_dir.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
     torch.manual_seed(seed)
-    plan = _plan(data.windows.lengths, fit, seed)
+    plan = batch_plan(data.windows.lengths, fit, seed)
     module = TowerFitting(data, towers, fit, seed, steps=len(plan))
     keep = KeepBest(module.averaged.module, fit.patience, None if epochs else fit.max_minutes, run_dir / "metrics.csv")
     with quiet():
@@ -270,7 +270,7 @@ def fit_towers(
     return FittedTowers(fitted.item_tower, fitted.user_tower, ids, keep.best_epoch + 1, keep.history)
 
 
-def _plan(lengths: IntArray, fit: TowerFitConfig, seed: int) -> BatchPlan:
+def batch_plan(lengths: IntArray, fit: TowerFitConfig, seed: int) -> BatchPlan:
     """Batches as large as the settings allow, but at least about `MIN_STEPS` an epoch: small data needs steps too."""
     windows = max(MIN_WINDOWS, len(lengths) // MIN_STEPS)
     positions = max(int(lengths.max()), int(lengths.sum()) // MIN_STEPS)

@@ -1,0 +1,65 @@
+"""The section of RESULTS.md on the speed of training, from epoch_time.json."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+NAME = "epoch_time.json"
+TARGETS = {"ml-1m": (0.07, 0.035), "beauty": (0.04, 0.015)}
+"""Our seconds per epoch as a share of RecTools SASRec's: at most, and the aim."""
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """What was measured, by data set; None when nothing was."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def section(speed: dict[str, Any] | None) -> list[str]:
+    """Lines of Markdown."""
+    lines = ["## Seconds per epoch", ""]
+    if not speed:
+        return [*lines, "Nothing was measured yet; `make bench-epoch` measures.", ""]
+    lines += [
+        "Our two towers (mean of epochs 2 and 3, full data) and one epoch of RecTools SASRec at the same width, depth",
+        "and length with a softmax loss, one after the other on the same machine. Operations are counted from the",
+        "shapes (benchmarks/accuracy/operations.py); the matrix rate is that of one large product in the same run. An",
+        "epoch of ours goes through all events; one of theirs through the newest of each user, as many as the length.",
+        "",
+        "| data set | ours | RecTools | ours ÷ theirs | at most | aim | | operations an epoch | "
+        "share of the matrix rate | memory, ours | memory, theirs |",
+        "|---|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|",
+    ]
+    return [*lines, *(_line(name, one) for name, one in speed.items()), "", *_notes(speed), ""]
+
+
+def _line(name: str, one: dict[str, Any]) -> str:
+    ours, theirs, (at_most, aim) = one["ours"], one["rectools"], TARGETS[name]
+    share = one["ratio"]
+    verdict = "aim reached" if share <= aim else "met" if share <= at_most else "**missed**"
+    cells = [
+        name,
+        f"{ours['epoch_seconds']:.1f} s",
+        f"{theirs['epoch_seconds']:.1f} s",
+        f"{share:.3f}",
+        f"{at_most}",
+        f"{aim}",
+        verdict,
+        f"{ours['operations'] / 1e12:.2f} T",
+        f"{ours['share_of_rate']:.0%}",
+        f"{ours['peak_mb']:,.0f} MiB",
+        f"{theirs['peak_mb']:,.0f} MiB",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _notes(speed: dict[str, Any]) -> list[str]:
+    return [
+        f"- {name}: measured {one['measured']} at commit {one['commit']} on {one['hardware']}; matrix rate "
+        f"{one['rate_float32'] / 1e9:.0f} GFLOP/s in float32, {one['rate_bfloat16'] / 1e9:.0f} in bfloat16; "
+        f"our loss: {one['ours']['loss']}; theirs: {one['rectools']['loss']}."
+        for name, one in speed.items()
+    ]
