@@ -88,7 +88,7 @@ def test_every_command_explains_itself_and_its_options(path: tuple[str, ...]) ->
     assert [option.name for option in options if not option.help] == []
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "recommend", "open_bundle"])
+@pytest.mark.parametrize("name", ["train", "tune", "evaluate", "recommend", "open_bundle"])
 def test_the_names_that_user_code_imports_are_documented(name: str) -> None:
     function = getattr(tailorbird, name)
     assert "Raises" in (function.__doc__ or "")
