@@ -4,7 +4,6 @@ A value is replaced where it stands; a missing key is added at the head of its s
 the file. Where that does not read back as it was meant (an anchor, say), the file is written anew and says so.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,7 +67,7 @@ def _edits_of(section: yaml.MappingNode, values: Mapping[str, Any]) -> list[_Edi
     """Values replaced where they stand, and the others before the first key."""
     standing = {key.value: value for key, value in section.value}
     edits = [
-        _Edit(standing[key].start_mark.index, standing[key].end_mark.index, json.dumps(value))
+        _Edit(standing[key].start_mark.index, standing[key].end_mark.index, _scalar(value))
         for key, value in values.items()
         if key in standing
     ]
@@ -77,10 +76,15 @@ def _edits_of(section: yaml.MappingNode, values: Mapping[str, Any]) -> list[_Edi
     if missing and section.flow_style:
         edits.append(_Edit(first.index, first.index, f"{_flow(missing)}, "))
     elif missing:
-        lines = [f"{key}: {json.dumps(value)}\n{' ' * first.column}" for key, value in missing.items()]
+        lines = [f"{key}: {_scalar(value)}\n{' ' * first.column}" for key, value in missing.items()]
         edits.append(_Edit(first.index, first.index, "".join(lines)))
     return edits
 
 
 def _flow(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}: {json.dumps(value)}" for key, value in values.items())
+    return ", ".join(f"{key}: {_scalar(value)}" for key, value in values.items())
+
+
+def _scalar(value: float) -> str:
+    """As YAML writes it: its 2.0e-05 is a number, the 2e-05 of Python and JSON a text."""
+    return str(yaml.safe_dump(value)).splitlines()[0]
