@@ -1,6 +1,6 @@
 """What other libraries say in passing is kept from the user's terminal; what they warn of still reaches it.
 
-Named one by one: Lightning's greetings and advice, the exporter's list of torchvision operators that are not
+Named one by one: Lightning's greetings and advice, Optuna's word on each trial, the exporter's list of torchvision operators that are not
 installed, and a deprecation between torch and Lightning that nobody here can mend.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LEVELS = {
+    "optuna": logging.WARNING,
     "pytorch_lightning.utilities.rank_zero": logging.WARNING,
     "torch.onnx._internal.exporter._registration": logging.ERROR,
 }

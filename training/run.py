@@ -110,8 +110,8 @@ def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
     this = Run(config, tables, people, cut(config.dataset, people.events), run)
     settings = transition_settings(this)
     first, stage = first_stage(this, settings)
-    ranked, reached = _ranked(this, first)
-    verdicts, moments = _judged(this, ranked)
+    ranked, reached = ranked_stage(this, first)
+    verdicts, moments = judged_moments(this, ranked)
     calibrated = _calibrated(this, ranked, verdicts, moments)
     if not bundle.exists():
         _final(this, settings, stage.epochs, calibrated, bundle, started)
@@ -216,7 +216,7 @@ def moments_of(this: Run, slice_code: int, limit: int) -> list[Moment]:
     return moments_among(this.people, this.slices.codes == slice_code, limit, this.config.seed)
 
 
-def _ranked(this: Run, first: Path) -> tuple[Path, float]:
+def ranked_stage(this: Run, first: Path) -> tuple[Path, float]:
     """The first stage with a ranker fitted on slice B, and the share of positives that the sources reached."""
     target = this.folder / "stages" / "ranked"
     if target.exists():
@@ -256,7 +256,7 @@ def _reached(examples: Examples, moments: list[Moment], schema: Schema) -> float
     return brought / max(1, sum(one.wanted(schema.dataset) for one in moments))
 
 
-def _judged(this: Run, ranked: Path) -> tuple[list[Verdict], list[Moment]]:
+def judged_moments(this: Run, ranked: Path) -> tuple[list[Verdict], list[Moment]]:
     """Every system on slice C, of which the fits knew only which epoch was best."""
     moments = moments_of(this, C, this.config.evaluation.max_moments)
     part = slices_of(this, A)

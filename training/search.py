@@ -111,7 +111,6 @@ class Search:
     def __init__(self, folder: Path, space: Space, config: TrainingConfig) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._space, self._config = folder, space, config
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = JournalStorage(JournalFileBackend(str(folder / "study.jsonl")))
         self._study = optuna.create_study(
             storage=storage,
