@@ -128,6 +128,6 @@ def test_the_tuned_configuration_trains(world: World, tmp_path: Path) -> None:
     """By the names that user code imports, on a true clock."""
     output = tailorbird.tune(world.path, 0.5, tmp_path / "tuning", world.path.with_name("by-clock.yaml"))
     report = json.loads((tmp_path / "tuning" / "tuning.json").read_text(encoding="utf-8"))
-    assert report["minutes_spent"] < 1.0
+    assert report["minutes_spent"] < 1.5
     assert report["towers"]["best"] >= report["towers"]["given"]
     assert (tailorbird.train(output, tmp_path / "run") / "manifest.json").exists()
