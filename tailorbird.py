@@ -41,6 +41,26 @@ def train(config: Path | str, run: Path | str | None = None, frames: "Frames | N
     return run_training(settings, folder, Path(run) if run else _fresh_run(Path(config)), frames)
 
 
+def tune(
+    config: Path | str,
+    minutes: float,
+    run: Path | str | None = None,
+    output: Path | str | None = None,
+    frames: "Frames | None" = None,
+) -> Path:
+    """Search for better settings within a budget of `minutes`; returns the path of a configuration that has them.
+
+    `output` is that path, beside `config`, by default CONFIG-tuned.yaml. `run` is the run folder, by default
+    runs/CONFIG-TIME: it holds the report tuning.md, and goes on where it stood when it is given again. `frames` as for
+    `train`. Raises ConfigError, also when the minutes are too few, and DataError when a check finds an error.
+    """
+    from training.tuning import tune as search
+
+    source = Path(config)
+    target = Path(output) if output else source.with_name(f"{source.stem}-tuned.yaml")
+    return search(source, minutes, Path(run) if run else _fresh_run(source), target, frames)
+
+
 def evaluate(config: Path | str, run: Path | str | None = None, share: float = 0.8, k: int = 20) -> dict[str, Any]:
     """Train on the first `share` of the rows by time, predict each later one in lists of `k`; returns the figures.
 
@@ -203,6 +223,19 @@ def train_(config: Path, run: Path | None) -> None:
     bundle = train(config, run)
     click.echo((bundle.parent / "report.md").read_text(encoding="utf-8"))
     click.echo(bundle)
+
+
+@main.command("tune")
+@CONFIG
+@click.option("--minutes", required=True, type=float, help="Budget for all of it, over all calls with one --run.")
+@click.option("--run", type=click.Path(path_type=Path), help="Run folder; runs/CONFIG-TIME, if not given.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File beside CONFIG; CONFIG-tuned.yaml.")
+def tune_(config: Path, minutes: float, run: Path | None, output: Path | None) -> None:
+    """Search for better settings within a budget; the path of a configuration that has them is the last line."""
+    folder = run or _fresh_run(config)
+    found = tune(config, minutes, folder, output)
+    click.echo((folder / "tuning.md").read_text(encoding="utf-8"))
+    click.echo(found)
 
 
 @main.command("evaluate")

@@ -88,7 +88,7 @@ def test_every_command_explains_itself_and_its_options(path: tuple[str, ...]) ->
     assert [option.name for option in options if not option.help] == []
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "recommend", "open_bundle"])
+@pytest.mark.parametrize("name", ["train", "tune", "evaluate", "recommend", "open_bundle"])
 def test_the_names_that_user_code_imports_are_documented(name: str) -> None:
     function = getattr(tailorbird, name)
     assert "Raises" in (function.__doc__ or "")
@@ -121,6 +121,30 @@ def test_a_config_that_is_absent_or_empty_is_told(tmp_path: Path) -> None:
     assert "no file" in told(run("train", "--config", tmp_path / "none.yaml"))
     (tmp_path / "empty.yaml").write_text("seed: 1\n")
     assert "has no `dataset:` section" in told(run("train", "--config", tmp_path / "empty.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--minutes", "0"), "--minutes: a budget must be above 0 minutes; got 0"),
+        (("--minutes", "-3"), "--minutes: a budget must be above 0 minutes; got -3"),
+        (("--minutes", "1", "-o", "elsewhere/tuned.yaml"), "does not lie beside"),
+        (("--minutes", "1", "-o", "shop.yaml"), "is the configuration to be tuned"),
+    ],
+    ids=["no time", "less than none", "elsewhere", "itself"],
+)
+def test_a_tuning_that_cannot_be_is_told(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], sentence: str
+) -> None:
+    shop.written()
+    monkeypatch.chdir(shop.folder)
+    assert sentence in told(run("tune", "--config", "shop.yaml", "--run", "run", *options))
+    assert not (shop.folder / "run").exists()
+
+
+def test_a_config_without_a_dataset_is_not_tuned(tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("seed: 1\n")
+    assert "has no `dataset:` section" in told(run("tune", "--minutes", "1", "--config", tmp_path / "empty.yaml"))
 
 
 def missing_column(shop: Shop) -> None:

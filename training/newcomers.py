@@ -1,15 +1,15 @@
 """Placing items without a trained id: their attributes foretell where the towers would have put them.
 
 Fitted after the towers, which do not notice: every known item is a lesson, its attributes the question and its vector
-the answer. The loss is a softmax over known items, so that what tells two items apart counts. A tenth of the known
-items is held out and says when to stop. N known items, D embedding_dim.
+the answer. A tenth of the known items is held out and says when to stop. The loss is the cosine: a softmax over known
+items told newcomers apart a little better (recall@20 on Beauty .147 against .142 among newcomers alone) but put them
+where nobody looks (.001 against .102 in the full catalogue). N known items, D embedding_dim.
 """
 
 import copy
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.item_tower import Content, unit
@@ -18,7 +18,6 @@ from models.two_towers import TwoTowers
 EPOCHS, PATIENCE = 200, 10
 BATCH = 512
 LEARNING_RATE = 2e-3
-TEMPERATURE = 0.1
 MIN_ITEMS = 20
 """Known items below which nothing can be held out; the network then stays a copy of the known items' own."""
 
@@ -41,19 +40,20 @@ def fit_newcomers(towers: TwoTowers, seed: int) -> float | None:
         answers = towers.item_vectors(rows)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        held_out, lessons = torch.randperm(len(rows)).split([len(rows) // 10, len(rows) - len(rows) // 10])
-        return _fit(network, codes, answers, lessons, held_out)
+        order = torch.randperm(len(rows))
+        return _fit(network, codes, answers, lessons=order[len(rows) // 10 :], held_out=order[: len(rows) // 10])
 
 
-def _fit(network: Content, codes: Tensor, answers: Tensor, lessons: Tensor, held_out: Tensor) -> float:
+def _fit(network: Content, codes: Tensor, answers: Tensor, *, lessons: Tensor, held_out: Tensor) -> float:
     """Leaves the weights of the epoch in which the held-out items were foretold best."""
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE)
     best, best_epoch, weights = -1.0, 0, copy.deepcopy(network.state_dict())
     for epoch in range(EPOCHS):
         network.train()
-        for batch in lessons[torch.randperm(len(lessons))].split(BATCH):
+        for batch in torch.split(lessons[torch.randperm(len(lessons))], BATCH):
             optimizer.zero_grad()
-            _loss(unit(network(codes[batch])), answers, batch).backward()  # type: ignore[no-untyped-call]
+            foretold = unit(network(codes[batch]))  # [B, D]
+            (1 - (foretold * answers[batch]).sum(-1)).mean().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         found = _likeness(network, codes[held_out], answers[held_out])
         if found > best:
@@ -63,11 +63,6 @@ def _fit(network: Content, codes: Tensor, answers: Tensor, lessons: Tensor, held
     network.load_state_dict(weights)
     network.eval()
     return best
-
-
-def _loss(foretold: Tensor, answers: Tensor, own: Tensor) -> Tensor:
-    """Nats: which of the known items is this, by its attributes? [B, D], [N, D], [B] -> scalar."""
-    return F.cross_entropy(foretold @ answers.T / TEMPERATURE, own)
 
 
 def _likeness(network: nn.Module, codes: Tensor, answers: Tensor) -> float:

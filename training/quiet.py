@@ -1,7 +1,7 @@
 """What other libraries say in passing is kept from the user's terminal; what they warn of still reaches it.
 
 Named one by one: Lightning's greetings and advice, the exporter's list of torchvision operators that are not
-installed, and a deprecation between torch and Lightning that nobody here can mend.
+installed, Optuna's word on each trial, and a deprecation between torch and Lightning that nobody here can mend.
 """
 
 import logging
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 LEVELS = {
     "pytorch_lightning.utilities.rank_zero": logging.WARNING,
     "torch.onnx._internal.exporter._registration": logging.ERROR,
+    "optuna": logging.WARNING,
 }
 """Least level that passes, by logger."""
 MESSAGES = (

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from features.arrays import FloatArray
+from features.arrays import FloatArray, IntArray
 from features.strict import StrictConfig
 from models.config import RankerConfig
 from models.losses import ranking_loss
@@ -17,6 +17,7 @@ from models.ranker import Ranker
 from training.allocator import keep_freed_memory
 from training.examples import Examples
 from training.progress import ProgressBar
+from training.watch import FitWatch
 
 MIN_STEPS = 100
 MIN_BATCH = 8
@@ -78,8 +79,16 @@ class _Batches:
 class RankerFit(pl.LightningModule):
     """The ranker with its loss, its optimiser, and the frozen item vectors."""
 
-    def __init__(self, ranker: Ranker, item_vectors: Tensor, config: RankerFitConfig, steps: int) -> None:
+    def __init__(
+        self,
+        ranker: Ranker,
+        item_vectors: Tensor,
+        config: RankerFitConfig,
+        steps: int,
+        watch: FitWatch | None = None,
+    ) -> None:
         super().__init__()
+        self._watch = watch
         self.ranker = ranker
         self.config = config
         self.steps = steps
@@ -100,6 +109,11 @@ class RankerFit(pl.LightningModule):
         loss = ranking_loss(self.logits(batch), batch[3], batch[4], batch[1] > 0, self.config.binary_weight)
         self.log("ranker_loss", loss, prog_bar=True)
         return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Let the watch look on; epochs are not comparable before the step size has fallen, so it sees none."""
+        if self._watch:
+            self._watch([])
 
     def validation_step(self, batch: Batch, _: int) -> None:
         loss = ranking_loss(self.logits(batch), batch[3], batch[4], batch[1] > 0, binary_weight=0.0)
@@ -134,6 +148,7 @@ def fit_ranker(
     *,
     prior: FloatArray,
     seed: int,
+    watch: FitWatch | None = None,
 ) -> Ranker:
     """The ranker that orders a held-out tenth of the examples best.
 
@@ -145,12 +160,11 @@ def fit_ranker(
     ranker = Ranker(examples.features.shape[2], n_heads, shape)
     ranker.standardise.set(*_moments(examples))
     ranker.start_from(torch.from_numpy(prior), torch.from_numpy(_base_rates(examples)))
-    order = np.random.default_rng(seed).permutation(len(examples))
-    held_out, kept = np.split(order, [max(1, len(order) // 10)])
+    held_out, kept = split(len(examples), seed)
     batch_size = min(config.batch_size, max(MIN_BATCH, len(kept) // MIN_STEPS))
     train = _loader(examples, kept, batch_size, seed, shuffle=True)
     steps = config.epochs * len(train)
-    fit = RankerFit(ranker, torch.from_numpy(np.array(item_vectors)), config, steps)
+    fit = RankerFit(ranker, torch.from_numpy(np.array(item_vectors)), config, steps, watch)
     trainer = pl.Trainer(
         max_epochs=config.epochs,
         accelerator="auto",
@@ -168,6 +182,25 @@ def fit_ranker(
     trainer.fit(fit, train, validation)
     ranker.load_state_dict(fit.best_weights)
     return ranker.eval()
+
+
+def split(count: int, seed: int) -> tuple[IntArray, IntArray]:
+    """Numbers of the examples that are held out, a tenth, and of those that are fitted on."""
+    order = np.random.default_rng(seed).permutation(count)
+    held_out, kept = np.split(order, [max(1, count // 10)])
+    return held_out, kept
+
+
+def held_out_logits(ranker: Ranker, examples: Examples, item_vectors: FloatArray, seed: int) -> list[FloatArray]:
+    """What a ranker fitted with this seed says of each held-out example's candidates: float32 [K, H] each."""
+    held_out, _ = split(len(examples), seed)
+    fit = RankerFit(ranker, torch.from_numpy(np.array(item_vectors)), RankerFitConfig(), steps=0)
+    widths = (examples.rows[held_out] > 0).sum(axis=1)
+    found: list[FloatArray] = []
+    with torch.no_grad():
+        for batch in _loader(examples, held_out, RankerFitConfig().batch_size, seed, shuffle=False):
+            found.extend(fit.logits(batch).numpy())
+    return [logits[:width] for logits, width in zip(found, widths, strict=True)]
 
 
 def _base_rates(examples: Examples) -> FloatArray:

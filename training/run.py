@@ -103,15 +103,15 @@ def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
     started = time.time()
     run.mkdir(parents=True, exist_ok=True)
     bundle = run / "bundle"
-    _claim(run, config, tables)
+    claim_folder(run, config, tables)
     if bundle.exists() and (run / "report.md").exists():
         return bundle
     people = People(config.dataset, tables)
     this = Run(config, tables, people, cut(config.dataset, people.events), run)
-    settings = _transition_settings(this)
-    first, stage = _first_stage(this, settings)
-    ranked, reached = _ranked(this, first)
-    verdicts, moments = _judged(this, ranked)
+    settings = transition_settings(this)
+    first, stage = first_stage(this, settings)
+    ranked, reached = ranked_stage(this, first)
+    verdicts, moments = judged_moments(this, ranked)
     calibrated = _calibrated(this, ranked, verdicts, moments)
     if not bundle.exists():
         _final(this, settings, stage.epochs, calibrated, bundle, started)
@@ -131,7 +131,7 @@ def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
     return bundle
 
 
-def _claim(run: Path, config: TrainingConfig, tables: Tables) -> None:
+def claim_folder(run: Path, config: TrainingConfig, tables: Tables) -> None:
     """Write what this run is of; raises ConfigError when the folder holds another training."""
     content = config.model_dump(mode="json", by_alias=True, exclude={"serving", "workers"})
     newest = int(tables.events.moments.max())
@@ -151,13 +151,13 @@ def _claim(run: Path, config: TrainingConfig, tables: Tables) -> None:
         )
 
 
-def _transition_settings(this: Run) -> TransitionSettings:
+def transition_settings(this: Run) -> TransitionSettings:
     """The settings that predict each user's first turn of slice B best from their turns of slice A."""
     path = this.folder / "transitions.json"
     if path.exists():
         return TransitionSettings.parse(json.loads(path.read_text(encoding="utf-8")))
     dataset = this.config.dataset
-    schema = schema_of(dataset, _part(this, A))
+    schema = schema_of(dataset, slices_of(this, A))
     turns = wanted_turns(dataset, this.events)
     known = this.events.where(turns & (this.slices.codes == A))
     later = this.events.where(turns & (this.slices.codes == B))
@@ -179,29 +179,29 @@ def _transition_settings(this: Run) -> TransitionSettings:
     return settings
 
 
-def _part(this: Run, *codes: int) -> Tables:
+def slices_of(this: Run, *codes: int) -> Tables:
     """What a fit on the given slices may know."""
     kept = this.events.event_ids[np.isin(this.slices.codes, codes)]
     keep = np.isin(this.tables.events.event_ids.astype(str), kept.astype(str))
     return part_of(this.config.dataset, this.tables, np.asarray(keep))
 
 
-def _first_stage(this: Run, settings: TransitionSettings) -> tuple[Path, FittedStage]:
+def first_stage(this: Run, settings: TransitionSettings) -> tuple[Path, FittedStage]:
     """Everything but the ranker, fitted on slice A; slice C chooses the number of epochs."""
     target = this.folder / "stages" / "first"
-    part = _part(this, A)
+    part = slices_of(this, A)
     schema = schema_of(this.config.dataset, part)
     if target.exists():
         return target, FittedStage(schema, int((target / "epochs.json").read_text(encoding="utf-8")))
     staging = fresh_staging(target)
     checkpoints = this.folder / "checkpoints" / "first"
-    validation = _validation(this, schema)
+    validation = validation_people(this, schema)
     stage = fit_stage(this.config, part, schema, settings, staging, checkpoints, validation=validation)
     (staging / "epochs.json").write_text(str(stage.epochs), encoding="utf-8")
     return seal_bundle(staging, target, _provenance(this, schema)), stage
 
 
-def _validation(this: Run, schema: Schema) -> list[ValidationPerson]:
+def validation_people(this: Run, schema: Schema) -> list[ValidationPerson]:
     """People just before something wanted of slice C, for early stopping."""
     chosen = moments_of(this, C, min(MAX_VALIDATION, max(MIN_VALIDATION, len(this.events.users))))
     return [
@@ -216,7 +216,7 @@ def moments_of(this: Run, slice_code: int, limit: int) -> list[Moment]:
     return moments_among(this.people, this.slices.codes == slice_code, limit, this.config.seed)
 
 
-def _ranked(this: Run, first: Path) -> tuple[Path, float]:
+def ranked_stage(this: Run, first: Path) -> tuple[Path, float]:
     """The first stage with a ranker fitted on slice B, and the share of positives that the sources reached."""
     target = this.folder / "stages" / "ranked"
     if target.exists():
@@ -256,10 +256,10 @@ def _reached(examples: Examples, moments: list[Moment], schema: Schema) -> float
     return brought / max(1, sum(one.wanted(schema.dataset) for one in moments))
 
 
-def _judged(this: Run, ranked: Path) -> tuple[list[Verdict], list[Moment]]:
+def judged_moments(this: Run, ranked: Path) -> tuple[list[Verdict], list[Moment]]:
     """Every system on slice C, of which the fits knew only which epoch was best."""
     moments = moments_of(this, C, this.config.evaluation.max_moments)
-    part = _part(this, A)
+    part = slices_of(this, A)
     schema = schema_of(this.config.dataset, part)
     turns = part.events.where(wanted_turns(this.config.dataset, part.events))
     markov = markov_chain(item_rows(schema, turns), turns.offsets, len(schema.items))
@@ -283,7 +283,7 @@ def _final(
     this: Run, settings: TransitionSettings, epochs: int, calibrated: Path, target: Path, started: float
 ) -> None:
     """Refit on every event, add the ranker and its calibration, record golden answers, seal."""
-    part = _part(this, A, B, C)
+    part = slices_of(this, A, B, C)
     schema = schema_of(this.config.dataset, part)
     staging = fresh_staging(target)
     fit_stage(this.config, part, schema, settings, staging, this.folder / "checkpoints" / "final", epochs=epochs)

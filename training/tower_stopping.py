@@ -13,14 +13,24 @@ from typing import Any
 import pytorch_lightning as lightning
 from torch import Tensor, nn
 
+from training.watch import FitWatch
+
 METRIC = "ndcg"
 
 
 class KeepBest(lightning.Callback):
     """Remembers the weights of the best epoch and stops after `patience` epochs without a better one."""
 
-    def __init__(self, averaged: nn.Module, patience: int, max_minutes: float | None, log: Path) -> None:
+    def __init__(
+        self,
+        averaged: nn.Module,
+        patience: int,
+        max_minutes: float | None,
+        log: Path,
+        watch: FitWatch | None = None,
+    ) -> None:
         self._log = log
+        self._watch = watch
         self._averaged = averaged
         self.history: list[dict[str, float]] = []
         self.weights: dict[str, Tensor] = {}
@@ -41,6 +51,11 @@ class KeepBest(lightning.Callback):
         self._started = time.monotonic() - self._seconds
         trainer.should_stop = self.finished
 
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Let the watch look on."""
+        if self._watch:
+            self._watch(self.history)
+
     def on_train_epoch_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
         """Judge the epoch; runs after validation."""
         found = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -52,6 +67,8 @@ class KeepBest(lightning.Callback):
             self.weights = {name: weight.detach().clone() for name, weight in self._averaged.state_dict().items()}
         self._write_log()
         trainer.should_stop = trainer.should_stop or self.finished
+        if self._watch:
+            self._watch(self.history)
 
     def _write_log(self) -> None:
         """All epochs so far, also those before a resumption."""

@@ -7,6 +7,7 @@ the same weights. R item rows, B windows, S positions, N targets of a batch, D e
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -37,6 +38,7 @@ from training.starting_vectors import starting_vectors
 from training.tower_batches import BatchPlan, WindowBatches
 from training.tower_data import TowerData
 from training.tower_stopping import KeepBest
+from training.watch import FitWatch
 
 CHECKPOINT = "last"
 MIN_STEPS = 100
@@ -162,24 +164,14 @@ class TowerFitting(lightning.LightningModule):
         """NDCG@10 and Recall@10 of the averaged weights over all known items, without what is hidden."""
         ranks = self._ranks(batch)
         hits = (ranks < TOP).float()
-        gains = hits / torch.log2(ranks + 2.0)
-        self.log("ndcg", gains.mean(), batch_size=len(ranks), prog_bar=True)
+        self.log("ndcg", gains_of(ranks).mean(), batch_size=len(ranks), prog_bar=True)
         self.log("recall", hits.mean(), batch_size=len(ranks))
 
     def _ranks(self, batch: dict[str, Tensor]) -> Tensor:
         """Place of each person's target, from 0; float32 [B]."""
         model = cast(TwoTowers, self.averaged.module)
-        vectors = model.item_vectors()
-        states = user_states(model.user_tower, vectors[batch["item_rows"]], batch)
-        person = torch.arange(len(states))
-        last = batch["lengths"] - 1
-        scores = states[person, last] @ vectors.T  # [B, R]
-        scores[:, ~model.trained[:, 0].bool()] = -math.inf
-        for row, number in enumerate(batch["numbers"].tolist()):
-            scores[row, torch.from_numpy(self._hidden[number])] = -math.inf
-        target = scores[person, batch["targets"][person, last]][:, None]
-        ranks = (scores > target).sum(1).float()
-        return torch.where(target[:, 0] == -math.inf, math.inf, ranks)
+        known = model.trained[:, 0] > 0
+        return target_ranks(model.user_tower, model.item_vectors(), batch, self._hidden, known)
 
     def configure_optimizers(self) -> Any:
         """AdamW with a linear warm-up."""
@@ -206,6 +198,41 @@ def user_states(tower: UserTower, item_vectors: Tensor, batch: dict[str, Tensor]
     return states
 
 
+def target_ranks(
+    tower: UserTower, vectors: Tensor, batch: dict[str, Tensor], hidden: Sequence[IntArray], known: Tensor
+) -> Tensor:
+    """Place, from 0, of each person's last target among the `known` items, bool [R], of all vectors, float32 [R, D].
+
+    float32 [B]; inf where the target is hidden or not known.
+    """
+    states = user_states(tower, vectors[batch["item_rows"]], batch)
+    person = torch.arange(len(states))
+    last = batch["lengths"] - 1
+    scores = states[person, last] @ vectors.T  # [B, R]
+    scores[:, ~known] = -math.inf
+    for row, number in enumerate(batch["numbers"].tolist()):
+        scores[row, torch.from_numpy(hidden[number])] = -math.inf
+    target = scores[person, batch["targets"][person, last]][:, None]
+    ranks = (scores > target).sum(1).float()
+    return torch.where(target[:, 0] == -math.inf, math.inf, ranks)
+
+
+def gains_of(ranks: Tensor) -> Tensor:
+    """NDCG@10 of one target each, from places that count from 0."""
+    return (ranks < TOP).float() / torch.log2(ranks + 2.0)
+
+
+def validation_gains(fitted: FittedTowers, data: TowerData, fit: TowerFitConfig) -> FloatArray:
+    """NDCG@10 of each validation person, float32 [P]."""
+    gains = torch.zeros(len(data.validation))
+    with torch.no_grad():
+        vectors = fitted.item_tower(torch.from_numpy(fitted.id_embeddings), torch.from_numpy(data.item_codes))
+        known = torch.from_numpy(data.occurrences > 0)
+        for batch in _validation(data, fit):
+            gains[batch["numbers"]] = gains_of(target_ranks(fitted.user_tower, vectors, batch, data.hidden, known))
+    return np.asarray(gains.numpy())
+
+
 def _validation(data: TowerData, fit: TowerFitConfig) -> DataLoader[dict[str, Tensor]]:
     numbers = np.argsort(data.validation.lengths, kind="stable")
     batches = [numbers[start : start + fit.batch_windows] for start in range(0, len(numbers), fit.batch_windows)]
@@ -230,11 +257,12 @@ def fit_towers(
     *,
     epochs: int | None = None,
     seed: int = 0,
+    watch: FitWatch | None = None,
 ) -> FittedTowers:
     """Fit until the validation people gain no more, or for a given number of `epochs`.
 
     Takes up the last checkpoint of `run_dir`, where metrics.csv is written too. Raises DataError when there
-    is nothing to learn from, or nobody to validate on and no number of epochs.
+    is nothing to learn from, or nobody to validate on and no number of epochs; and whatever `watch` raises.
     """
     _require_something_to_learn(data, epochs)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -242,7 +270,8 @@ def fit_towers(
     torch.manual_seed(seed)
     plan = batch_plan(data.windows.lengths, fit, seed)
     module = TowerFitting(data, towers, fit, seed, steps=len(plan))
-    keep = KeepBest(module.averaged.module, fit.patience, None if epochs else fit.max_minutes, run_dir / "metrics.csv")
+    minutes = None if epochs else fit.max_minutes
+    keep = KeepBest(module.averaged.module, fit.patience, minutes, run_dir / "metrics.csv", watch)
     with quiet():
         trainer = lightning.Trainer(
             max_epochs=epochs or fit.max_epochs,

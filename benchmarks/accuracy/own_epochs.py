@@ -12,7 +12,7 @@ from features.tables import load_tables
 from training.config import read_training_config
 from training.stage import item_codes, schema_of
 from training.tower_data import tower_data
-from training.towers import fit_towers, logit_type
+from training.towers import fit_towers, narrow_type
 
 EPOCHS = 3
 
@@ -23,7 +23,7 @@ def main(config_path: Path, folder: Path) -> None:
     tables = load_tables(config.dataset, base)
     schema = schema_of(config.dataset, tables)
     data = tower_data(schema, tables, item_codes(schema, tables.items), config.pipeline.max_events)
-    rate, logit_rate = matrix_rate(torch.float32), matrix_rate(logit_type())
+    rate, logit_rate = matrix_rate(torch.float32), matrix_rate(narrow_type())
     with tempfile.TemporaryDirectory() as run:
         fitted = fit_towers(data, config.towers, config.tower_fit, Path(run), epochs=EPOCHS, seed=config.seed)
     ends = [record["seconds"] for record in fitted.history]
@@ -37,7 +37,7 @@ def main(config_path: Path, folder: Path) -> None:
         "rate_float32": rate,
         "rate_bfloat16": matrix_rate(torch.bfloat16),
         "targets": int((data.windows.weights > 0).sum()),
-        "loss": f"full softmax over {len(schema.items)} rows, logits in {str(logit_type()).removeprefix('torch.')}",
+        "loss": f"full softmax over {len(schema.items)} rows, logits in {str(narrow_type()).removeprefix('torch.')}",
     }
     (folder / "told.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
 

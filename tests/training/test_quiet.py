@@ -11,13 +11,14 @@ from training.quiet import LEVELS, quiet
 
 
 def test_chat_is_held_back_and_warnings_pass() -> None:
-    (lightning, registration) = (logging.getLogger(name) for name in LEVELS)
+    lightning, registration, optuna = (logging.getLogger(name) for name in LEVELS)
     before = lightning.level, registration.level
     with warnings.catch_warnings(record=True, action="always") as caught, quiet():
         warnings.warn("`isinstance(treespec, LeafSpec)` is deprecated", FutureWarning, stacklevel=1)
         warnings.warn("the loss is not finite", UserWarning, stacklevel=1)
         assert (lightning.isEnabledFor(logging.INFO), lightning.isEnabledFor(logging.WARNING)) == (False, True)
         assert not registration.isEnabledFor(logging.WARNING)
+        assert not optuna.isEnabledFor(logging.INFO)
     assert [str(one.message) for one in caught] == ["the loss is not finite"]
     assert (lightning.level, registration.level) == before
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from models.config import TowerConfig
 from training.negatives import Negatives
 from training.tower_data import TowerData, ValidationPerson, tower_data
 from training.tower_stopping import KeepBest
-from training.towers import FittedTowers, TowerFitConfig, fit_towers
+from training.towers import FittedTowers, TowerFitConfig, fit_towers, validation_gains
 
 DATASET = DatasetConfig.parse(
     {"order": {"sequence": "position"}, "events": {}, "types": {"view": {"repeat": "always"}},
@@ -157,3 +158,32 @@ def test_negatives_come_as_often_as_they_say() -> None:
 def test_fitting_loads_neither_faiss_nor_bentoml() -> None:
     code = "import sys, training.towers; sys.exit(bool({'faiss', 'bentoml'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_watch_hears_every_epoch_and_may_end_the_fit(data: TowerData, tmp_path: Path) -> None:
+    """What it ended is taken up again, and ends in the same weights."""
+    heard = list[int]()
+
+    class EnoughError(Exception):
+        pass
+
+    def watch(history: Sequence[Mapping[str, float]]) -> None:
+        heard.append(len(history))
+        if heard.count(1) == 2:  # after the first epoch and the first step of the second
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        fit_towers(data, TOWERS, FIT, tmp_path / "watched", seed=3, watch=watch)
+    assert heard == sorted(heard)
+    assert heard.count(0) > 1
+    assert_equal_weights(
+        fit_towers(data, TOWERS, FIT, tmp_path / "watched", seed=3),
+        fit_towers(data, TOWERS, FIT, tmp_path / "whole", seed=3),
+    )
+
+
+def test_the_figures_of_the_people_are_those_of_the_best_epoch(data: TowerData, tmp_path: Path) -> None:
+    fitted = fit_towers(data, TOWERS, FIT, tmp_path)
+    gains = validation_gains(fitted, data, FIT)
+    assert gains.shape == (len(data.validation),)
+    assert gains.mean() == pytest.approx(max(record["ndcg"] for record in fitted.history), abs=1e-5)
