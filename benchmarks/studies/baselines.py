@@ -29,6 +29,9 @@ class NeighbourSettings(NamedTuple):
     idf_power: float
     """Exponent of the inverse document frequency; 0 counts every term alike."""
 
+    def __str__(self) -> str:
+        return f"decay {self.decay}, idf power {self.idf_power}"
+
 
 VARIANTS = tuple(NeighbourSettings(decay, power) for power in (0.0, 1.0, 2.0) for decay in (1.0, 0.9, 0.7, 0.4))
 

@@ -105,7 +105,7 @@ def regression_of(features: Doubles, labels: np.ndarray, penalty: float) -> Regr
         return value
 
     fit.step(loss)  # type: ignore[no-untyped-call]
-    return Regression(mean, scale, weights.detach().numpy(), float(intercept))
+    return Regression(mean, scale, weights.detach().numpy(), float(intercept.detach()))
 
 
 def _standardised(features: Doubles, mean: Doubles, scale: Doubles) -> Doubles:

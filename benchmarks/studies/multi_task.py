@@ -117,28 +117,23 @@ def multi_task(asked: Asked) -> Found:
     rows: list[Row] = []
     reliability: dict[str, dict[str, object]] = {}
     for head in heads:
-        if not all(0 < part.labels[:, _at(fit, head)].sum() < len(part.labels) for part in parts):
+        labels = [part.labels[:, _at(fit, head)] for part in parts]
+        if not all(0 < one.sum() < len(one) for one in labels):
             raise ConfigError(f"a slice holds no {head!r} in a run that begins with {condition!r}; give more data")
         found = probabilities(fit, parts, condition, head)
-        rows += rows_of(found, parts[2].labels[:, _at(fit, head)], parts[2].users, head, config.seed)
-        reliability[head] = {
-            name: calibration_table(one, parts[2].labels[:, _at(fit, head)]) for name, one in found.items()
-        }
+        rows += rows_of(found, labels[2], parts[2].users, head, config.seed)
+        reliability[head] = {name: calibration_table(one, labels[2]) for name, one in found.items()}
     draw_reliability(reliability, asked.output / "reliability.png")
-    judged = parts[2]
-    about = ABOUT.format(
-        condition=condition,
-        fitted=len(parts[0].rows),
-        questions=len(judged.rows),
-        users=len(np.unique(judged.users)),
-        unknown=judged.unknown,
-        brought=judged.brought,
-    )
-    return Found(
-        f"{about} Curves: [reliability.png](reliability.png).",
-        tables.fingerprint,
-        [Table(f"given a {condition}", rows)],
-    )
+    holding = [f"a {head}, {_share(slice_b, condition, head):.0%} hold a {condition}" for head in heads]
+    about = ABOUT.format(condition=condition, fitted=len(parts[0].rows), shares=" and ".join(holding), **_of(parts[2]))
+    conditional, marginal = Table(f"given a {condition}", rows), Table("each head as served", marginal_rows(fit))
+    return Found(about, tables.fingerprint, [conditional, marginal])
+
+
+def _of(judged: Questions) -> Row:
+    """What the text says of the questions that judge."""
+    users = len(np.unique(judged.users))
+    return {"questions": len(judged.rows), "users": users, "unknown": judged.unknown, "brought": judged.brought}
 
 
 def beginning_with(condition: str, people: People, moments: Sequence[Moment]) -> list[Moment]:
