@@ -89,11 +89,11 @@ def time_variants(config: TrainingConfig) -> dict[str, TrainingConfig]:
 
 
 def types(asked: Asked) -> Found:
-    """The first event type alone, then all with their weights."""
+    """The first event type that is wanted alone, then all with their weights."""
     config, tables = asked.config, read_tables(asked)
     events = tables.events
     cut = cut_moment(events, SHARE)
-    first = next(iter(config.dataset.types))
+    first = next(name for name, kind in config.dataset.types.items() if kind.sign == "positive")
     variants = {f"{first} only": of_type(tables, first), "all types, weighted": tables}
     moments = later_moments(config.dataset, tables, cut, asked.moments, config.seed)
     ranks = {}

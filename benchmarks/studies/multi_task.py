@@ -101,9 +101,9 @@ class Questions(NamedTuple):
 
 
 def multi_task(asked: Asked) -> Found:
-    """Judge the conditional probabilities of all types but the first, given the first."""
+    """Judge the conditional probabilities of all wanted types but the first, given the first."""
     config = asked.config
-    condition, *heads = config.dataset.types
+    condition, *heads = [name for name, kind in config.dataset.types.items() if kind.sign == "positive"]
     if not heads:
         raise ConfigError("one event type alone leaves nothing to come of it", field="dataset.types")
     whole = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"max_moments": 10**9})})

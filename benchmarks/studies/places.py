@@ -80,12 +80,12 @@ def figures(places: Mapping[str, IntArray], users: IntArray, *, k: int, against:
     """One row per system: Recall@k and NDCG@10 by user, and their intervals minus the system `against`."""
     recall = {name: per_user(recalls(one, k), users) for name, one in places.items()}
     ndcg = {name: per_user(gains(one, 10), users) for name, one in places.items()}
-    bar = max(float(recall[against].mean()), 1e-12)
+    bar = float(recall[against].mean())
     return [
         {
             "system": name,
             f"recall@{k}": float(recall[name].mean()),
-            f"× {against}": float(recall[name].mean()) / bar,
+            f"× {against}": float(recall[name].mean()) / bar if bar else None,
             f"recall@{k} minus {against}": None
             if name == against
             else paired_interval(recall[name], recall[against], seed),
