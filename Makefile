@@ -1,7 +1,7 @@
 # One command per purpose; `make` alone lists them. Everything runs from .venv/, made from requirements/dev.txt.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark lint format docs lock clean bench-accuracy bench-epoch
+.PHONY: help install demo test test-spark lint format docs lock clean bench-accuracy bench-epoch bench-studies
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,6 +38,9 @@ test: install lint ## everything that a change must pass: style, types, import c
 test-spark: install ## the table tests on PySpark too (needs Java 17)
 	$(BIN)/python -m pip install --quiet -c requirements/dev.txt -e '.[spark]'
 	$(BIN)/python -m pytest -q -m spark
+
+bench-studies: install ## measure one study, such as STUDY=cold_items; further options in ARGS
+	$(BIN)/python -m benchmarks.studies.$(STUDY) $(ARGS)
 
 lint: install ## style, types and import contracts
 	$(BIN)/ruff check .

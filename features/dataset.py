@@ -11,6 +11,7 @@ from features.strict import StrictConfig
 
 Role = Literal["categorical", "multi_categorical", "numeric", "text", "time", "birth_date"]
 Sign = Literal["positive", "negative", "exposure"]
+TimeRead = Literal["order", "gaps", "clock"]
 
 
 class FormatConfig(StrictConfig):
@@ -40,6 +41,9 @@ class OrderConfig(StrictConfig):
     """Column with the time of the event: RFC 3339 text, timestamps, or integer seconds since the epoch, UTC."""
     sequence: str | None = None
     """Column with an integer that grows along each user's events."""
+    models_read: TimeRead = "clock"
+    """How much of a time models and sources see: order: nothing but the order; gaps: also the time between moments;
+    clock: also hour and weekday. Slices, `after_days` and availability always go by time."""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:

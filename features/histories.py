@@ -38,7 +38,7 @@ class SequenceInputs(NamedTuple):
     value_codes: IntArray
     """int64 [T]"""
     gap_codes: IntArray
-    """int64 [T + 1, T + 1]: time between query i and key j, 0 for the profile; all 0 where events have no time."""
+    """int64 [T + 1, T + 1]: time between query i and key j, 0 for the profile; all 0 where times are not read."""
     profile_codes: IntArray
     """int64 [P]: codes of the static user attributes."""
     context_codes: IntArray
@@ -74,18 +74,18 @@ def sequence_inputs(schema: Schema, person: Person, history: History, moment: in
 
 def _gaps(schema: Schema, queries: IntArray, keys: IntArray) -> IntArray:
     codes = np.zeros((len(queries), len(queries)), dtype=np.int64)
-    if schema.timed:
+    if schema.reads_gaps:
         codes[:, 1:] = gap_codes(queries, keys, schema.max_gap_code)
     return codes
 
 
 def query_contexts(schema: Schema, person: Person, history: History, queries: IntArray) -> IntArray:
-    """int64 [T + 1, C]: hour and weekday (when timed), context columns, attributes as of each query.
+    """int64 [T + 1, C]: hour and weekday (when read), context columns, attributes as of each query.
 
     A query stands one tick before its event, so that it knows nothing of it; the clock is the event's own.
     """
     parts: list[IntArray] = []
-    if schema.timed:
+    if schema.reads_clock:
         clock = queries + 1
         parts += [hour_of_day(clock)[:, None] + 2, day_of_week(clock)[:, None] + 2]
     if schema.context_fields:

@@ -53,6 +53,16 @@ class Schema:
         """Whether events carry a time."""
         return self.dataset.timed
 
+    @property
+    def reads_gaps(self) -> bool:
+        """Whether models and sources see the time between moments."""
+        return self.timed and self.dataset.order.models_read != "order"
+
+    @property
+    def reads_clock(self) -> bool:
+        """Whether models see hour and weekday."""
+        return self.timed and self.dataset.order.models_read == "clock"
+
     @cached_property
     def types(self) -> tuple[str, ...]:
         """Event types in the order of the config; their codes start at 2."""
@@ -93,8 +103,8 @@ class Schema:
 
     @cached_property
     def context_sizes(self) -> tuple[FieldSize, ...]:
-        """Fields of a query's context: hour, weekday, context columns, changing attributes."""
-        clock = (FieldSize("hour", 1, 26), FieldSize("weekday", 1, 9)) if self.timed else ()
+        """Fields of a query's context: hour and weekday if read, context columns, changing attributes."""
+        clock = (FieldSize("hour", 1, 26), FieldSize("weekday", 1, 9)) if self.reads_clock else ()
         fields = (*self.context_fields, *self.changing_user_fields)
         return (*clock, *(FieldSize(one.name, one.width, one.size) for one in fields))
 

@@ -39,7 +39,7 @@ class UserTowerInputs:
             n_types=RESERVED + len(schema.types),
             max_events=max_events,
             n_values=schema.value_size if schema.value_edges else 0,
-            n_gaps=schema.max_gap_code + 1 if schema.timed else 0,
+            n_gaps=schema.max_gap_code + 1 if schema.reads_gaps else 0,
             profile=schema.profile_sizes,
             context=schema.context_sizes,
         )

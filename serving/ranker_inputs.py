@@ -65,7 +65,8 @@ def feature_names(schema: Schema) -> tuple[str, ...]:
         *(f"last_type_{name}" for name in schema.types),
         *(f"affinity_{one.name}" for one in schema.item_fields),
         "log_history", "history_popularity", "history_value",
-        *(("hour_sin", "hour_cos", "weekend", "log_days_since_last") if schema.timed else ()),
+        *(("hour_sin", "hour_cos", "weekend") if schema.reads_clock else ()),
+        *(("log_days_since_last",) if schema.reads_gaps else ()),
     )  # fmt: skip
 
 
@@ -113,8 +114,7 @@ def _items(situation: Situation, candidates: Candidates) -> list[FloatArray]:
     statistics = situation.bundle.statistics
     rows = candidates.rows
     first = statistics.first_seen[rows]
-    timed = situation.bundle.schema.timed
-    days = (situation.moment - first) / DAY if timed else np.zeros(len(rows))
+    days = (situation.moment - first) / DAY if situation.bundle.schema.reads_gaps else np.zeros(len(rows))
     return [
         np.log1p(statistics.popularity[rows]),
         np.log1p(statistics.recent[rows]),
@@ -134,7 +134,7 @@ def _taken(situation: Situation, candidates: Candidates) -> list[FloatArray]:
     known = place >= 0
     types = np.where(known, np.append(history.type_codes, 0)[place], 0)
     moments = np.where(known, np.append(history.moments, 0)[place], situation.moment)
-    days = (situation.moment - moments) / DAY if situation.bundle.schema.timed else np.zeros(len(rows))
+    days = (situation.moment - moments) / DAY if situation.bundle.schema.reads_gaps else np.zeros(len(rows))
     codes = range(RESERVED, RESERVED + len(situation.bundle.schema.types))
     return [
         np.log1p(times),
@@ -176,19 +176,21 @@ def _person(situation: Situation, candidates: Candidates) -> list[FloatArray]:
         float(np.log1p(statistics.popularity[past]).mean()) if len(past) else 0.0,
         float(history.value_codes.mean()) if len(past) else 0.0,
     ]
-    if situation.bundle.schema.timed:
-        numbers += _clock(situation.moment, history.moments)
+    if situation.bundle.schema.reads_clock:
+        numbers += _clock(situation.moment)
+    if situation.bundle.schema.reads_gaps:
+        numbers.append(_days_since_last(situation.moment, history.moments))
     return [np.full(len(candidates.rows), number, dtype=np.float32) for number in numbers]
 
 
-def _clock(moment: int, past: IntArray) -> list[float]:
-    """Hour, weekend, and days since the last event; training asks one tick before an event, whose clock is meant."""
+def _clock(moment: int) -> list[float]:
+    """Hour and weekend; training asks one tick before an event, whose clock is meant."""
     at = np.array([moment + 1])
     angle = 2 * np.pi * float(hour_of_day(at)[0]) / 24
+    return [np.sin(angle), np.cos(angle), float(day_of_week(at)[0] >= 5)]
+
+
+def _days_since_last(moment: int, past: IntArray) -> float:
+    """Log of the days since the last event."""
     days = (moment - int(past[-1])) / DAY if len(past) else FAR_DAYS
-    return [
-        np.sin(angle),
-        np.cos(angle),
-        float(day_of_week(at)[0] >= 5),
-        float(np.log1p(np.clip(days, 0.0, FAR_DAYS))),
-    ]
+    return float(np.log1p(np.clip(days, 0.0, FAR_DAYS)))

@@ -72,7 +72,7 @@ class Trending:
     name = "trending"
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
-        if not situation.bundle.schema.timed:
+        if not situation.bundle.schema.reads_gaps:
             return np.empty(0, dtype=np.int64)
         return best(situation.bundle.statistics.recent, count, situation)
 
@@ -106,7 +106,7 @@ class New:
     name = "new"
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
-        if not situation.bundle.schema.timed:
+        if not situation.bundle.schema.reads_gaps:
             return np.empty(0, dtype=np.int64)
         catalogue = situation.bundle.catalogue
         fresh = np.flatnonzero(self._fresh(situation) & catalogue.placed & ~situation.blocked)

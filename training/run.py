@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -72,6 +72,22 @@ class Run:
         return self.people.events
 
 
+class FirstFit(NamedTuple):
+    """A training before its refit: what slices A and B taught, and what it is worth on slice C."""
+
+    run: Run
+    settings: TransitionSettings
+    stage: Path
+    """A calibrated bundle that knows slice A, with the ranker of slice B."""
+    epochs: int
+    reached: float
+    """Share of the wanted items of slice B that some source brought."""
+    verdicts: list[Verdict]
+    """Every system's list at each of `moments`."""
+    moments: list[Moment]
+    """Of slice C; the calibration was fitted on every other one, from the first."""
+
+
 def train(config: TrainingConfig, folder: Path, run: Path, frames: Frames | None = None) -> Path:
     """Check and read what `config.dataset` names, train on it, and return the path of the bundle.
 
@@ -106,6 +122,35 @@ def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
     claim_folder(run, config, tables)
     if bundle.exists() and (run / "report.md").exists():
         return bundle
+    first = _first_fit(config, tables, run)
+    calibrated = first.stage
+    if not bundle.exists():
+        _final(first.run, first.settings, first.epochs, calibrated, bundle, started)
+    findings = Findings(
+        config=config,
+        verdicts=first.verdicts,
+        moments=first.moments,
+        attributes=_protected(first.run, first.moments),
+        bundle=open_bundle(calibrated),
+        reached=first.reached,
+        epochs=first.epochs,
+        slices={name: int((first.run.slices.codes == code).sum()) for name, code in (("A", A), ("B", B), ("C", C))},
+        shift=shift_of(calibrated, bundle, first.moments[:: max(1, len(first.moments) // SHIFT_MOMENTS)]),
+        seconds=time.time() - started,
+    )
+    write_report(findings, run)
+    return bundle
+
+
+@quiet()
+def first_fit(config: TrainingConfig, tables: Tables, run: Path) -> FirstFit:
+    """All of a training but the refit; `train_on` with the same folder goes on from there."""
+    run.mkdir(parents=True, exist_ok=True)
+    _claim(run, config, tables)
+    return _first_fit(config, tables, run)
+
+
+def _first_fit(config: TrainingConfig, tables: Tables, run: Path) -> FirstFit:
     people = People(config.dataset, tables)
     this = Run(config, tables, people, cut(config.dataset, people.events), run)
     settings = transition_settings(this)
@@ -113,22 +158,8 @@ def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
     ranked, reached = ranked_stage(this, first)
     verdicts, moments = judged_moments(this, ranked)
     calibrated = _calibrated(this, ranked, verdicts, moments)
-    if not bundle.exists():
-        _final(this, settings, stage.epochs, calibrated, bundle, started)
-    findings = Findings(
-        config=config,
-        verdicts=served(verdicts, Pipeline(open_bundle(calibrated))),
-        moments=moments,
-        attributes=_protected(this, moments),
-        bundle=open_bundle(calibrated),
-        reached=reached,
-        epochs=stage.epochs,
-        slices={name: int((this.slices.codes == code).sum()) for name, code in (("A", A), ("B", B), ("C", C))},
-        shift=shift_of(calibrated, bundle, moments[:: max(1, len(moments) // SHIFT_MOMENTS)]),
-        seconds=time.time() - started,
-    )
-    write_report(findings, run)
-    return bundle
+    judged_lists = served(verdicts, Pipeline(open_bundle(calibrated)))
+    return FirstFit(this, settings, calibrated, stage.epochs, reached, judged_lists, moments)
 
 
 def claim_folder(run: Path, config: TrainingConfig, tables: Tables) -> None:

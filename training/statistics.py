@@ -21,7 +21,7 @@ def fit_statistics(schema: Schema, events: EventTable, half_life_days: float) ->
     newest = int(positive.moments.max()) if len(positive) else 0
     return Statistics(
         popularity=np.bincount(rows, minlength=count).astype(np.float32),
-        recent=_recent(rows, positive.moments, newest, half_life_days, count, timed=schema.timed),
+        recent=_recent(rows, positive.moments, newest, half_life_days, count, timed=schema.reads_gaps),
         first_seen=_first_seen(rows, positive.moments, count),
         mean_value=_mean_value(rows, positive.values, count),
         newest=newest,

@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     value_codes: IntArray
     """int64 [B, S - 1]"""
     gap_codes: IntArray | None
-    """int64 [B, S, S]; None where events have no time."""
+    """int64 [B, S, S]; None where times are not read."""
     profile_codes: IntArray
     """int64 [B, P]"""
     context_codes: IntArray
@@ -65,7 +65,7 @@ class Windows:
     starts: IntArray
     """int64 [M + 1]"""
     max_gap: int
-    """Code of the longest gap; 0 where events have no time."""
+    """Code of the longest gap; 0 where times are not read."""
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -146,7 +146,7 @@ class WindowWriter:
             weights=np.concatenate([np.empty(0, np.float32), *self._weights]).astype(np.float32),
             profile_codes=np.array(self._profiles, dtype=np.int32).reshape(len(lengths), n_profile),
             starts=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64),
-            max_gap=schema.max_gap_code if schema.timed else 0,
+            max_gap=schema.max_gap_code if schema.reads_gaps else 0,
         )
 
 

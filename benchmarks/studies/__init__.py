@@ -1,0 +1,1 @@
+"""Studies of single questions: cold items, cold users, what each input earns, conditional probabilities."""
