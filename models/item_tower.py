@@ -32,15 +32,16 @@ class ItemTower(nn.Module):
         self.id_input = nn.Linear(id_dim, config.embedding_dim, bias=False)
         nn.init.eye_(self.id_input.weight)
         self.content = Content(sizes, config) if sizes else None
-        self.newcomer = Content(sizes, config) if sizes else None
+        self.newcomer: Content | None = None
+        """Absent until it is fitted; the content of known items stands in for it."""
 
     def forward(self, id_vectors: Tensor, attribute_codes: Tensor | None = None) -> Tensor:
         """float32 [N, id_dim] and int64 [N, A] (left out when there are no attributes) -> float32 [N, D]."""
         vectors: Tensor = self.id_input(id_vectors)
-        if self.content is None or self.newcomer is None or attribute_codes is None:
+        if self.content is None or attribute_codes is None:
             return unit(vectors)
         vectors = vectors + self.content(attribute_codes)
-        if self.training:  # on known items only
+        if self.newcomer is None:
             return unit(vectors)
         known = id_vectors.abs().amax(-1, keepdim=True) > 0
         return unit(torch.where(known, vectors, self.newcomer(attribute_codes)))

@@ -34,6 +34,9 @@ class TrainingConfig(StrictConfig):
     """Processes that make examples and judge lists."""
     recent_half_life_days: float = Field(default=7.0, gt=0)
     """Age at which an event counts half for what is trending."""
+    newcomers: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the items with attributes of which the first fit is told nothing, so that the ranker learns what a new
+    item is worth."""
     transition_seconds: float = Field(default=60.0, ge=0)
     """Budget for choosing the settings of the transitions on the inner split."""
     pipeline: PipelineSettings = PipelineSettings()

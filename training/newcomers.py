@@ -19,29 +19,28 @@ EPOCHS, PATIENCE = 200, 10
 BATCH = 512
 LEARNING_RATE = 2e-3
 MIN_ITEMS = 20
-"""Known items below which nothing can be held out; the network then stays a copy of the known items' own."""
+"""Known items below which nothing can be held out; a newcomer is then placed as if its id were zero."""
 
 
 def fit_newcomers(towers: TwoTowers, seed: int) -> float | None:
     """Fit `towers.item_tower.newcomer` in place; the mean cosine to the true vector of held-out items.
 
-    None, with the network a copy of `content`, when there are too few known items, or no attributes.
+    None, and no such network, when there are too few known items, or no attributes.
     """
     tower = towers.item_tower.eval()
-    if tower.content is None:
+    rows = (towers.trained[:, 0] > 0).nonzero()[:, 0]
+    if tower.content is None or len(rows) < MIN_ITEMS:
         return None
     network = copy.deepcopy(tower.content)
-    tower.newcomer = network
-    rows = (towers.trained[:, 0] > 0).nonzero()[:, 0]
-    if len(rows) < MIN_ITEMS:
-        return None
     codes = towers.item_codes[rows]
     with torch.no_grad():
         answers = towers.item_vectors(rows)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         order = torch.randperm(len(rows))
-        return _fit(network, codes, answers, lessons=order[len(rows) // 10 :], held_out=order[: len(rows) // 10])
+        likeness = _fit(network, codes, answers, lessons=order[len(rows) // 10 :], held_out=order[: len(rows) // 10])
+    tower.newcomer = network
+    return likeness
 
 
 def _fit(network: Content, codes: Tensor, answers: Tensor, *, lessons: Tensor, held_out: Tensor) -> float:

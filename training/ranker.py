@@ -23,6 +23,9 @@ MIN_STEPS = 100
 MIN_BATCH = 8
 """Few examples are taken in small batches, down to this, so that an epoch has about `MIN_STEPS` steps."""
 
+LEAST_SCHEDULE = 20
+"""Steps below which torch's one-cycle schedule divides by zero."""
+
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
@@ -134,7 +137,7 @@ class RankerFit(pl.LightningModule):
             self.ranker.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.config.learning_rate, total_steps=max(self.steps, 2), pct_start=0.1
+            optimizer, self.config.learning_rate, total_steps=max(self.steps, LEAST_SCHEDULE), pct_start=0.1
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

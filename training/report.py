@@ -42,6 +42,8 @@ class Findings:
     config: TrainingConfig
     verdicts: list[Verdict]
     moments: list[Moment]
+    newcomers: frozenset[str]
+    """Items of which the first fit was told nothing: judged by themselves."""
     attributes: dict[str, list[str]]
     """Values of each protected attribute, by moment."""
     bundle: Bundle
@@ -65,7 +67,8 @@ def write_report(findings: Findings, folder: Path) -> dict[str, Any]:
 def make_report(findings: Findings) -> dict[str, Any]:
     """All figures as plain data."""
     k = findings.config.evaluation.k
-    wanted = [index for index, one in enumerate(findings.moments) if one.wanted(findings.config.dataset)]
+    positive = [index for index, one in enumerate(findings.moments) if one.wanted(findings.config.dataset)]
+    wanted = [index for index in positive if findings.moments[index].item_id not in findings.newcomers]
     verdicts = [findings.verdicts[index] for index in wanted]
     users = np.unique([findings.moments[index].user_id for index in wanted], return_inverse=True)[1]
     systems = judged(verdicts, users)
@@ -86,6 +89,7 @@ def make_report(findings: Findings) -> dict[str, Any]:
         "best_source": best_source,
         "whole_minus": _against(WHOLE, [name for name in systems if name != WHOLE], systems, findings.config),
         "towers_minus": _against(TOWERS, [name for name in PLAIN if name in systems], systems, findings.config),
+        "newcomers": _newcomers(findings, positive),
         "calibration": _calibration(findings),
         "segments": {
             "history": by_segment(values, users, [_history_label(one.history) for one in verdicts]),
@@ -126,6 +130,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         f"95 % interval {gain['low']:+.4f} to {gain['high']:+.4f} (paired bootstrap over users).",
         f"A source retrieved the item that was taken in {report['candidates_reach']['slice C']:.1%} of the moments.",
         "",
+        *_about_newcomers(report["newcomers"]),
         "## Calibration, on the half of slice C that did not fit it",
         "",
         *_table(
@@ -146,6 +151,13 @@ def as_markdown(report: dict[str, Any]) -> str:
         "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _about_newcomers(newcomers: dict[str, Any]) -> list[str]:
+    if not newcomers:
+        return []
+    text = "The same for items of which the first fit knew nothing but their attributes, in the full catalogue:"
+    return ["## New items", "", text, "", *_table("system", newcomers, list(next(iter(newcomers.values())))), ""]
 
 
 def _table(corner: str, rows: dict[str, Any], columns: list[str]) -> list[str]:
@@ -193,6 +205,17 @@ def _calibration(findings: Findings) -> dict[str, Any]:
         for index, head in enumerate(heads)
         if labels[:, index].any()
     }
+
+
+def _newcomers(findings: Findings, positive: Sequence[int]) -> dict[str, Any]:
+    """What each system makes of the items held back; empty where there are none."""
+    chosen = [index for index in positive if findings.moments[index].item_id in findings.newcomers]
+    if not chosen:
+        return {}
+    users = np.unique([findings.moments[index].user_id for index in chosen], return_inverse=True)[1]
+    systems = judged([findings.verdicts[index] for index in chosen], users)
+    k = findings.config.evaluation.k
+    return {name: {"moments": len(chosen), **accuracy(one, k)} for name, one in systems.items()}
 
 
 def _history_label(length: int) -> str:

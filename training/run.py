@@ -1,8 +1,8 @@
 """`tailorbird train`: from a configuration to one sealed bundle, in a run folder that holds everything about it.
 
-The order: check the tables; fit a first stage on slice A; make the ranker's examples on B and fit it; calibrate and
-judge on C; then refit towers, transitions and statistics on all events for as many epochs as the first stage
-chose. The ranker and its calibration stay. A step whose result lies in the run folder is not done again.
+The order: check the tables; fit a first stage on slice A, a few items held back; make the ranker's examples on B and
+fit it; calibrate and judge on C; then refit towers, transitions and statistics on all events for as many epochs as the
+first stage chose. The ranker and its calibration stay. A step whose result lies in the run folder is not done again.
 """
 
 import json
@@ -11,13 +11,15 @@ import shutil
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import yaml
 
 from features import check_report
+from features.arrays import BoolArray
 from features.checks import check_tables
 from features.encoders import as_id, is_missing
 from features.errors import ConfigError, DataError
@@ -40,6 +42,7 @@ from training.evaluation import Verdict, judge, labelled, served
 from training.examples import Examples, make_examples
 from training.export import export_ranker
 from training.golden import simulated_people
+from training.held_back import held_back_items
 from training.moments import Moment, moments_among, wanted_turns
 from training.quiet import quiet
 from training.ranker import fit_ranker
@@ -64,7 +67,26 @@ class Run:
     tables: Tables
     people: People
     slices: Slices
+    held_back: BoolArray
+    """bool over `events.items`: items of which the first fit is told nothing."""
     folder: Path
+
+    @classmethod
+    def of(cls, config: TrainingConfig, tables: Tables, folder: Path) -> Self:
+        """Cut the events, and choose what is held back."""
+        people = People(config.dataset, tables)
+        held_back = held_back_items(config.dataset, tables, people.events, config.newcomers, config.seed)
+        return cls(config, tables, people, cut(config.dataset, people.events), held_back, folder)
+
+    @property
+    def told(self) -> BoolArray:
+        """bool over `events`: what the first fit is told, slice A without the items held back."""
+        return np.asarray((self.slices.codes == A) & ~self.held_back[self.events.item_codes])
+
+    @cached_property
+    def newcomers(self) -> frozenset[str]:
+        """Ids of the items held back."""
+        return frozenset(self.events.items[self.held_back].tolist())
 
     @property
     def events(self) -> EventTable:
@@ -130,6 +152,7 @@ def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
         config=config,
         verdicts=first.verdicts,
         moments=first.moments,
+        newcomers=first.run.newcomers,
         attributes=_protected(first.run, first.moments),
         bundle=open_bundle(calibrated),
         reached=first.reached,
@@ -146,13 +169,12 @@ def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
 def first_fit(config: TrainingConfig, tables: Tables, run: Path) -> FirstFit:
     """All of a training but the refit; `train_on` with the same folder goes on from there."""
     run.mkdir(parents=True, exist_ok=True)
-    _claim(run, config, tables)
+    claim_folder(run, config, tables)
     return _first_fit(config, tables, run)
 
 
 def _first_fit(config: TrainingConfig, tables: Tables, run: Path) -> FirstFit:
-    people = People(config.dataset, tables)
-    this = Run(config, tables, people, cut(config.dataset, people.events), run)
+    this = Run.of(config, tables, run)
     settings = transition_settings(this)
     first, stage = first_stage(this, settings)
     ranked, reached = ranked_stage(this, first)
@@ -188,10 +210,10 @@ def transition_settings(this: Run) -> TransitionSettings:
     if path.exists():
         return TransitionSettings.parse(json.loads(path.read_text(encoding="utf-8")))
     dataset = this.config.dataset
-    schema = schema_of(dataset, slices_of(this, A))
+    schema = schema_of(dataset, told(this))
     turns = wanted_turns(dataset, this.events)
-    known = this.events.where(turns & (this.slices.codes == A))
-    later = this.events.where(turns & (this.slices.codes == B))
+    known = this.events.where(turns & this.told)
+    later = this.events.where(turns & (this.slices.codes == B) & ~this.held_back[this.events.item_codes])
     targets = np.full(len(known.users), -1, dtype=np.int64)
     rows = item_rows(schema, later)[::-1]
     targets[later.user_codes[::-1]] = np.where(rows >= RESERVED, rows, -1)
@@ -210,9 +232,9 @@ def transition_settings(this: Run) -> TransitionSettings:
     return settings
 
 
-def slices_of(this: Run, *codes: int) -> Tables:
-    """What a fit on the given slices may know."""
-    kept = this.events.event_ids[np.isin(this.slices.codes, codes)]
+def told(this: Run) -> Tables:
+    """What the first fit may know."""
+    kept = this.events.event_ids[this.told]
     keep = np.isin(this.tables.events.event_ids.astype(str), kept.astype(str))
     return part_of(this.config.dataset, this.tables, np.asarray(keep))
 
@@ -220,7 +242,7 @@ def slices_of(this: Run, *codes: int) -> Tables:
 def first_stage(this: Run, settings: TransitionSettings) -> tuple[Path, FittedStage]:
     """Everything but the ranker, fitted on slice A; slice C chooses the number of epochs."""
     target = this.folder / "stages" / "first"
-    part = slices_of(this, A)
+    part = told(this)
     schema = schema_of(this.config.dataset, part)
     if target.exists():
         return target, FittedStage(schema, int((target / "epochs.json").read_text(encoding="utf-8")))
@@ -238,7 +260,7 @@ def validation_people(this: Run, schema: Schema) -> list[ValidationPerson]:
     return [
         ValidationPerson(one.person, one.moment, schema.items.row(one.item_id))
         for one in chosen
-        if one.wanted(this.config.dataset)
+        if one.wanted(this.config.dataset) and one.item_id not in this.newcomers
     ]
 
 
@@ -290,7 +312,7 @@ def _reached(examples: Examples, moments: list[Moment], schema: Schema) -> float
 def judged_moments(this: Run, ranked: Path) -> tuple[list[Verdict], list[Moment]]:
     """Every system on slice C, of which the fits knew only which epoch was best."""
     moments = moments_of(this, C, this.config.evaluation.max_moments)
-    part = slices_of(this, A)
+    part = told(this)
     schema = schema_of(this.config.dataset, part)
     turns = part.events.where(wanted_turns(this.config.dataset, part.events))
     markov = markov_chain(item_rows(schema, turns), turns.offsets, len(schema.items))
@@ -314,7 +336,7 @@ def _final(
     this: Run, settings: TransitionSettings, epochs: int, calibrated: Path, target: Path, started: float
 ) -> None:
     """Refit on every event, add the ranker and its calibration, record golden answers, seal."""
-    part = slices_of(this, A, B, C)
+    part = part_of(this.config.dataset, this.tables, np.ones(len(this.tables.events), dtype=bool))
     schema = schema_of(this.config.dataset, part)
     staging = fresh_staging(target)
     fit_stage(this.config, part, schema, settings, staging, this.folder / "checkpoints" / "final", epochs=epochs)

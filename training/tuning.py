@@ -6,19 +6,18 @@ A tuning that was broken off, or is given more minutes, goes on in its run folde
 what the first call made it, so that all trials are comparable.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from features.errors import ConfigError, DataError
 from features.events import Tables
 from features.frames import Frames
-from features.people import People
 from training.config import TrainingConfig, read_training_config
 from training.quiet import quiet
 from training.run import Run, checked_tables, claim_folder
 from training.search import Clock, Found, Search
 from training.search_space import RANKER_SPACE, TOWER_SPACE, Space, changed
-from training.slices import cut
 from training.tuned_config import write_tuned
 from training.tuning_fits import RankerTrials, TowerTrials
 from training.tuning_report import Tuned, write_tuning_report
@@ -62,8 +61,7 @@ def tune_on(
 ) -> Tuned:
     """Tune on tables that were read."""
     claim_folder(run, config, tables)
-    people = People(config.dataset, tables)
-    this = Run(config, tables, people, cut(config.dataset, people.events), run)
+    this = Run.of(config, tables, run)
     search = Search(run / "towers", tower_space, config)
     fit_minutes = search.setting("fit_minutes", min(config.tower_fit.max_minutes, minutes * TOWER_SHARE / FULL_FITS))
     towers = search.run(TowerTrials(this, fit_minutes), clock, minutes * 60 * TOWER_SHARE)
@@ -94,7 +92,7 @@ def _tuned_ranker(this: Run, search: Search, towers: Found, space: Space, clock:
     folder = this.folder / f"ranker-{towers.best.number}"
     folder.mkdir(exist_ok=True)
     config = changed(this.config, towers.best.changes)
-    around = Run(config, this.tables, this.people, this.slices, folder)
+    around = replace(this, config=config, folder=folder)
     seconds = max(0.0, deadline - clock.spent) * EXAMPLE_SHARE
     try:
         trials = RankerTrials(around, search.folder_of(towers.best.number), towers.best.epochs, seconds)

@@ -23,9 +23,9 @@ from training.examples import Examples, make_examples
 from training.metrics import gains
 from training.moments import Moment
 from training.ranker import fit_ranker, held_out_logits, split
-from training.run import Run, first_stage, moments_of, slices_of, transition_settings, validation_people
+from training.run import Run, first_stage, moments_of, told, transition_settings, validation_people
 from training.search import OutOfTimeError, Watch
-from training.slices import A, B
+from training.slices import B
 from training.stage import item_codes, schema_of
 from training.tower_data import TowerData, tower_data
 from training.towers import fit_towers, validation_gains
@@ -43,7 +43,7 @@ class TowerTrials:
     def __init__(self, this: Run, fit_minutes: float) -> None:
         """No fit takes longer than `fit_minutes`, nor than its configuration allows."""
         self._this, self._fit_minutes = this, fit_minutes
-        self._part = slices_of(this, A)
+        self._part = told(this)
         self._schema = schema_of(this.config.dataset, self._part)
         self._codes = item_codes(self._schema, self._part.items)
         self._validation = validation_people(this, self._schema)

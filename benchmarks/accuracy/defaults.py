@@ -18,7 +18,6 @@ import click
 import numpy as np
 
 from features.errors import TailorbirdError
-from features.people import People
 from serving.bundle import open_bundle
 from serving.pipeline import Pipeline
 from training.config import read_training_config
@@ -34,7 +33,6 @@ from training.run import (
     ranked_stage,
     transition_settings,
 )
-from training.slices import cut
 
 SYSTEMS = (WHOLE, TOWERS)
 
@@ -76,8 +74,7 @@ def figures(path: Path, folder: Path) -> Figures:
     folder.mkdir(parents=True, exist_ok=True)
     tables = checked_tables(config, home, folder)
     claim_folder(folder, config, tables)
-    people = People(config.dataset, tables)
-    this = Run(config, tables, people, cut(config.dataset, people.events), folder)
+    this = Run.of(config, tables, folder)
     first, _ = first_stage(this, transition_settings(this))
     ranked, _ = ranked_stage(this, first)
     verdicts, moments = judged_moments(this, ranked)
