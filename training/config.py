@@ -37,7 +37,7 @@ class TrainingConfig(StrictConfig):
     newcomers: float = Field(default=0.05, ge=0, lt=1)
     """Share of the items with attributes of which the first fit is told nothing, so that the ranker learns what a new
     item is worth."""
-    transition_seconds: float = Field(default=60.0, ge=0)
+    transition_seconds: float = Field(default=240.0, ge=0)
     """Budget for choosing the settings of the transitions on the inner split."""
     pipeline: PipelineSettings = PipelineSettings()
     """From person to answer."""
