@@ -91,23 +91,24 @@ def ranking_loss(
     logits: Tensor,
     target_index: Tensor,
     target_heads: Tensor,
-    candidate_mask: Tensor,
+    candidate_weights: Tensor,
     binary_weight: float = 0.1,
 ) -> Tensor:
     """Order and calibration of a list at once, a scalar in nats per example.
 
     "Joint Optimization of Ranking and Calibration" (JRC, arXiv:2208.06164) in its plainest form. logits
     float32 [B, K, H]; target_index int64 [B]; target_heads float32 [B, H], 1 for each type that came of the
-    target, at least one; candidate_mask bool [B, K], true where a candidate stands. A softmax over the
-    candidates in each head of the target orders them; binary cross-entropy over all candidates and heads,
-    summed per example, keeps each logit a log-odds.
+    target, at least one; candidate_weights float32 [B, K], how many candidates each stands for: 1 for the
+    target, more where others were left out, 0 where none stands. A softmax over the candidates in each head of
+    the target orders them; binary cross-entropy over all candidates and heads, summed per example, keeps each
+    logit a log-odds.
     """
     example = torch.arange(len(logits), device=logits.device)
-    shares = F.log_softmax(logits.masked_fill(~candidate_mask[..., None], float("-inf")), dim=1)
+    shares = F.log_softmax(logits + candidate_weights.log()[..., None], dim=1)
     of_target = shares[example, target_index]  # [B, H]
     listwise = -((of_target * target_heads).sum(1) / target_heads.sum(1)).mean()
     labels = torch.zeros_like(logits)
     labels[example, target_index] = target_heads
     binary = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-    per_example = (binary * candidate_mask[..., None]).sum((1, 2))
+    per_example = (binary * candidate_weights[..., None]).sum((1, 2))
     return listwise + binary_weight * per_example.mean()

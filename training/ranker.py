@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from features.arrays import FloatArray, IntArray
 from features.strict import StrictConfig
@@ -17,6 +17,7 @@ from models.ranker import Ranker
 from training.allocator import keep_freed_memory
 from training.examples import Examples
 from training.progress import ProgressBar
+from training.ranker_batches import ExampleNumbers, RankerBatch, ShortLists, WholeLists
 from training.watch import FitWatch
 
 MIN_STEPS = 100
@@ -25,8 +26,6 @@ MIN_BATCH = 8
 
 LEAST_SCHEDULE = 20
 """Steps below which torch's one-cycle schedule divides by zero."""
-
-Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 class RankerFitConfig(StrictConfig):
@@ -37,46 +36,15 @@ class RankerFitConfig(StrictConfig):
     epochs: int = Field(default=8, ge=1)
     """Passes over the examples; the best by the held-out tenth is kept."""
     batch_size: int = Field(default=64, ge=1)
-    """Examples, each with all its candidates, per step."""
+    """Examples per step."""
+    list_size: int = Field(default=128, ge=4)
+    """Most candidates of an example in a step: half of them those that the prior puts first, the rest drawn."""
     learning_rate: float = Field(default=2e-3, gt=0)
     """Highest step size of AdamW; it falls to zero along a cosine."""
     weight_decay: float = Field(default=1e-4, ge=0)
     """Of AdamW."""
     binary_weight: float = Field(default=0.1, ge=0)
     """Weight of binary cross-entropy beside the listwise loss."""
-
-
-class _ExampleSet(Dataset[int]):
-    """Indices only: a batch is cut out of the arrays in one go by `_Batches`."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: int) -> int:
-        return index
-
-
-class _Batches:
-    """Cuts batches out of the example arrays, narrowed to the widest list within."""
-
-    def __init__(self, examples: Examples, keep: np.ndarray) -> None:
-        self._examples = examples
-        self._keep = keep
-
-    def __call__(self, indices: list[int]) -> Batch:
-        rows = self._keep[indices]
-        part = self._examples
-        width = max(1, int((part.rows[rows] > 0).sum(axis=1).max()))
-        return (
-            torch.from_numpy(part.features[rows, :width]),
-            torch.from_numpy(part.rows[rows, :width].astype(np.int64)),
-            torch.from_numpy(part.history_rows[rows].astype(np.int64)),
-            torch.from_numpy(part.targets[rows]),
-            torch.from_numpy(part.heads[rows]),
-        )
 
 
 class RankerFit(pl.LightningModule):
@@ -100,16 +68,16 @@ class RankerFit(pl.LightningModule):
         self.best_weights: dict[str, Tensor] = {}
         self._losses: list[float] = []
 
-    def logits(self, batch: Batch) -> Tensor:
+    def logits(self, batch: RankerBatch) -> Tensor:
         """[B, K, H]"""
-        features, rows, history_rows, _, _ = batch
         vectors = self.item_vectors
         assert isinstance(vectors, Tensor)
-        logits: Tensor = self.ranker(features, vectors[rows], vectors[history_rows], (history_rows > 0).float())
+        past = batch.history_rows
+        logits: Tensor = self.ranker(batch.features, vectors[batch.rows], vectors[past], (past > 0).float())
         return logits
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        loss = ranking_loss(self.logits(batch), batch[3], batch[4], batch[1] > 0, self.config.binary_weight)
+    def training_step(self, batch: RankerBatch, _: int) -> Tensor:
+        loss = self._loss(batch, self.config.binary_weight)
         self.log("ranker_loss", loss, prog_bar=True)
         return loss
 
@@ -118,9 +86,11 @@ class RankerFit(pl.LightningModule):
         if self._watch:
             self._watch([])
 
-    def validation_step(self, batch: Batch, _: int) -> None:
-        loss = ranking_loss(self.logits(batch), batch[3], batch[4], batch[1] > 0, binary_weight=0.0)
-        self._losses.append(float(loss) * len(batch[3]))
+    def validation_step(self, batch: RankerBatch, _: int) -> None:
+        self._losses.append(float(self._loss(batch, binary_weight=0.0)) * len(batch.targets))
+
+    def _loss(self, batch: RankerBatch, binary_weight: float) -> Tensor:
+        return ranking_loss(self.logits(batch), batch.targets, batch.heads, batch.weights, binary_weight)
 
     def on_validation_epoch_end(self) -> None:
         if self.trainer.sanity_checking:
@@ -165,7 +135,7 @@ def fit_ranker(
     ranker.start_from(torch.from_numpy(prior), torch.from_numpy(_base_rates(examples)))
     held_out, kept = split(len(examples), seed)
     batch_size = min(config.batch_size, max(MIN_BATCH, len(kept) // MIN_STEPS))
-    train = _loader(examples, kept, batch_size, seed, shuffle=True)
+    train = _loader(ShortLists(examples, kept, prior, config.list_size, seed), batch_size, seed, shuffle=True)
     steps = config.epochs * len(train)
     fit = RankerFit(ranker, torch.from_numpy(np.array(item_vectors)), config, steps, watch)
     trainer = pl.Trainer(
@@ -180,7 +150,7 @@ def fit_ranker(
         log_every_n_steps=1,
         deterministic=True,
     )
-    validation = _loader(examples, held_out, config.batch_size, seed, shuffle=False)
+    validation = _loader(WholeLists(examples, held_out), config.batch_size, seed, shuffle=False)
     trainer.validate(fit, validation, verbose=False)
     trainer.fit(fit, train, validation)
     ranker.load_state_dict(fit.best_weights)
@@ -201,7 +171,7 @@ def held_out_logits(ranker: Ranker, examples: Examples, item_vectors: FloatArray
     widths = (examples.rows[held_out] > 0).sum(axis=1)
     found: list[FloatArray] = []
     with torch.no_grad():
-        for batch in _loader(examples, held_out, RankerFitConfig().batch_size, seed, shuffle=False):
+        for batch in _loader(WholeLists(examples, held_out), RankerFitConfig().batch_size, seed, shuffle=False):
             found.extend(fit.logits(batch).numpy())
     return [logits[:width] for logits, width in zip(found, widths, strict=True)]
 
@@ -222,12 +192,8 @@ def _moments(examples: Examples) -> tuple[Tensor, Tensor]:
     )
 
 
-def _loader(examples: Examples, keep: np.ndarray, batch_size: int, seed: int, *, shuffle: bool) -> "DataLoader[Any]":
+def _loader(lists: WholeLists, batch_size: int, seed: int, *, shuffle: bool) -> "DataLoader[Any]":
     generator = torch.Generator().manual_seed(seed)
     return DataLoader(
-        _ExampleSet(len(keep)),
-        batch_size=batch_size,
-        shuffle=shuffle,
-        collate_fn=_Batches(examples, keep),
-        generator=generator,
+        ExampleNumbers(len(lists.keep)), batch_size=batch_size, shuffle=shuffle, collate_fn=lists, generator=generator
     )

@@ -102,15 +102,15 @@ class TestRankingLoss:
     LOGITS = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(2))
     TARGET = torch.tensor([0, 2, 1])
     HEAD = torch.tensor([1, 0, 0])
-    MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0]]).bool()
+    WEIGHTS = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0]]).float()
 
     def loss(self, logits: Tensor, binary_weight: float = 0.1) -> float:
-        return ranking_loss(logits, self.TARGET, F.one_hot(self.HEAD, 2).float(), self.MASK, binary_weight).item()
+        return ranking_loss(logits, self.TARGET, F.one_hot(self.HEAD, 2).float(), self.WEIGHTS, binary_weight).item()
 
     def test_equals_the_sum_written_out(self) -> None:
         total = 0.0
         for example in range(3):
-            real = self.LOGITS[example][self.MASK[example]]  # [K, H]
+            real = self.LOGITS[example][self.WEIGHTS[example] > 0]  # [K, H]
             head, target = int(self.HEAD[example]), int(self.TARGET[example])
             total += float(torch.logsumexp(real[:, head], 0) - real[target, head])
             for candidate in range(len(real)):
@@ -120,17 +120,24 @@ class TestRankingLoss:
         assert self.loss(self.LOGITS) == pytest.approx(total / 3, rel=1e-5)
 
     def test_what_is_masked_changes_nothing(self) -> None:
-        noisy = torch.where(self.MASK[..., None], self.LOGITS, torch.tensor(99.0))
+        noisy = torch.where(self.WEIGHTS[..., None] > 0, self.LOGITS, torch.tensor(99.0))
         assert self.loss(noisy) == pytest.approx(self.loss(self.LOGITS))
 
     def test_without_the_binary_part_a_common_shift_changes_nothing(self) -> None:
         assert self.loss(self.LOGITS + 5, 0.0) == pytest.approx(self.loss(self.LOGITS, 0.0), abs=1e-5)
         assert self.loss(self.LOGITS + 5) > self.loss(self.LOGITS) + 1
 
+    def test_one_candidate_that_stands_for_two_counts_like_two(self) -> None:
+        twice = torch.cat([self.LOGITS, self.LOGITS[:, 3:]], dim=1)
+        weights = torch.tensor([[1.0, 1, 1, 1, 1]] * 3)
+        heads = F.one_hot(self.HEAD, 2).float()
+        once = ranking_loss(self.LOGITS, self.TARGET, heads, torch.tensor([[1.0, 1, 1, 2]] * 3))
+        torch.testing.assert_close(ranking_loss(twice, self.TARGET, heads, weights), once)
+
     def test_two_heads_of_one_target_count_half_each(self) -> None:
-        both = ranking_loss(self.LOGITS, self.TARGET, torch.ones(3, 2), self.MASK, 0.0)
+        both = ranking_loss(self.LOGITS, self.TARGET, torch.ones(3, 2), self.WEIGHTS, 0.0)
         single = [
-            ranking_loss(self.LOGITS, self.TARGET, F.one_hot(torch.full((3,), head), 2).float(), self.MASK, 0.0)
+            ranking_loss(self.LOGITS, self.TARGET, F.one_hot(torch.full((3,), head), 2).float(), self.WEIGHTS, 0.0)
             for head in range(2)
         ]
         torch.testing.assert_close(both, (single[0] + single[1]) / 2)
