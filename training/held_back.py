@@ -12,13 +12,18 @@ from features.arrays import BoolArray
 from features.dataset import DatasetConfig
 from features.events import EventTable, Tables
 
+STREAM = 17
+"""Beside the seed, so that nobody else who draws items with that seed draws the same ones."""
+
 
 def held_back_items(dataset: DatasetConfig, tables: Tables, events: EventTable, share: float, seed: int) -> BoolArray:
-    """bool over `events.items`: a `share` of the items that have attributes, drawn evenly; none where none has any."""
+    """bool over `events.items`: a `share` of the items that have events and attributes, drawn evenly."""
     chosen = np.zeros(len(events.items), dtype=bool)
     if not dataset.items.columns:
         return chosen
-    described = np.flatnonzero(np.isin(events.items.astype(str), tables.items.ids.astype(str)))
-    drawn = np.random.default_rng(seed).choice(described, int(share * len(described)), replace=False)
+    taken = np.unique(events.item_codes)
+    described = taken[np.isin(events.items[taken].astype(str), tables.items.ids.astype(str))]
+    draw = np.random.default_rng((seed, STREAM))
+    drawn = draw.choice(described, int(share * len(described)), replace=False)
     chosen[drawn] = True
     return chosen
