@@ -31,7 +31,7 @@ LEAST_SCHEDULE = 20
 class RankerFitConfig(StrictConfig):
     """How the ranker is fitted."""
 
-    max_examples: int = Field(default=20_000, ge=1)
+    max_examples: int = Field(default=40_000, ge=1)
     """Examples drawn from slice B, evenly over its moments."""
     epochs: int = Field(default=8, ge=1)
     """Passes over the examples; the best by the held-out tenth is kept."""
