@@ -24,6 +24,7 @@ ATTENTION_EVENTS = 50
 AFFINITY_DECAY = 0.9
 PERSONAL = ("nearest", "transitions", "again")
 """Sources that know the person's past."""
+NEAREST = [source.name for source in SOURCES].index("nearest")
 FAR_DAYS = 3650.0
 
 Block = Callable[[Situation, Candidates], list[FloatArray]]
@@ -61,6 +62,7 @@ def feature_names(schema: Schema) -> tuple[str, ...]:
         *(f"transitions_{kernel}" for kernel in KERNELS),
         "cosine_last", "cosine_recent", "cosine_history",
         "log_popularity", "log_recent", "mean_value", "days_since_first_seen",
+        "untaken", "untaken_nearest_score", "untaken_nearest_rank",
         "times_taken", "log_days_since_taken",
         *(f"last_type_{name}" for name in schema.types),
         *(f"affinity_{one.name}" for one in schema.item_fields),
@@ -80,7 +82,7 @@ def fusion_weights(schema: Schema) -> FloatArray:
 
 
 def _features(situation: Situation, candidates: Candidates) -> FloatArray:
-    blocks: tuple[Block, ...] = (_sources, _kernels, _cosines, _items, _taken, _affinities, _person)
+    blocks: tuple[Block, ...] = (_sources, _kernels, _cosines, _items, _untaken, _taken, _affinities, _person)
     columns = [column for block in blocks for column in block(situation, candidates)]
     return np.stack(columns, axis=1).astype(np.float32)
 
@@ -121,6 +123,17 @@ def _items(situation: Situation, candidates: Candidates) -> list[FloatArray]:
         statistics.mean_value[rows],
         np.where(first == UNSEEN, 0.0, np.clip(days, 0.0, FAR_DAYS)).astype(np.float32),
     ]
+
+
+def _untaken(situation: Situation, candidates: Candidates) -> list[FloatArray]:
+    """Whether nobody took the item yet, and what the towers then say of it: of such an item only they know anything.
+
+    Given apart, because among items with a past, no sign of one means that nobody wants them.
+    """
+    untaken = np.asarray(situation.bundle.statistics.popularity[candidates.rows] == 0, dtype=np.float32)
+    ranks = candidates.ranks[:, NEAREST]
+    scores = SOURCES[NEAREST].scores(situation, candidates.rows)
+    return [untaken, untaken * scores, untaken * (ranks != UNRANKED) / (10.0 + ranks)]
 
 
 def _taken(situation: Situation, candidates: Candidates) -> list[FloatArray]:
