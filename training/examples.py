@@ -7,6 +7,7 @@ source retrieved it and is never appended. N examples, K candidates (padded), F 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from features.arrays import FloatArray, IntArray
+from features.arrays import BoolArray, FloatArray, IntArray
 from features.vocabulary import PAD
 from serving.bundle import open_bundle
-from serving.candidates import retrieve
+from serving.candidates import Candidates, retrieve
 from serving.ranker_inputs import ATTENTION_EVENTS, ranker_rows
 from serving.situation import situation
 from training.moments import Moment
@@ -53,9 +54,20 @@ class _Example(NamedTuple):
     heads: FloatArray
 
 
-def make_examples(bundle_path: Path, moments: Sequence[Moment], *, workers: int, label: str) -> Examples:
-    """Ask the bundle's pipeline at each moment; the order of the examples is that of the moments."""
-    found = [one for one in in_parallel(_example_of, bundle_path, moments, workers, label) if one is not None]
+def make_examples(
+    bundle_path: Path,
+    moments: Sequence[Moment],
+    *,
+    workers: int,
+    label: str,
+    left_out: BoolArray | None = None,
+) -> Examples:
+    """Ask the bundle's pipeline at each moment; the order of the examples is that of the moments.
+
+    Candidates in `left_out`, bool [R], are not looked at: of items that nobody could have taken yet nothing is learned.
+    """
+    work = partial(_example_of, left_out=left_out)
+    found = [one for one in in_parallel(work, bundle_path, moments, workers, label) if one is not None]
     return _stacked(found, len(moments))
 
 
@@ -84,9 +96,12 @@ def _work_in_worker(task: Any) -> Any:
     return _worker["work"](_worker["bundle"], task)
 
 
-def _example_of(bundle: Any, moment: Moment) -> _Example | None:
+def _example_of(bundle: Any, moment: Moment, left_out: BoolArray | None) -> _Example | None:
     here = situation(bundle, moment.person, moment.moment)
     candidates = retrieve(here)
+    if left_out is not None:
+        kept = ~left_out[candidates.rows]
+        candidates = Candidates(candidates.rows[kept], candidates.ranks[kept])
     target = np.flatnonzero(candidates.rows == bundle.schema.items.row(moment.item_id))
     if len(target) == 0:
         return None

@@ -42,7 +42,7 @@ from training.evaluation import Verdict, judge, labelled, served
 from training.examples import Examples, make_examples
 from training.export import export_ranker
 from training.golden import simulated_people
-from training.held_back import held_back_items
+from training.held_back import held_back_items, never_taken
 from training.moments import Moment, moments_among, wanted_turns
 from training.quiet import quiet
 from training.ranker import fit_ranker
@@ -276,7 +276,8 @@ def ranked_stage(this: Run, first: Path) -> tuple[Path, float]:
         return target, float((target / "reached.json").read_text(encoding="utf-8"))
     bundle = open_bundle(first)
     moments = moments_of(this, B, this.config.ranker_fit.max_examples)
-    examples = make_examples(first, moments, workers=this.config.workers, label="examples")
+    left_out = never_taken(bundle.schema, this.events)
+    examples = make_examples(first, moments, workers=this.config.workers, label="examples", left_out=left_out)
     if len(examples) < 2:
         raise DataError(
             f"only {len(examples)} of {examples.asked} events of slice B were reached by a candidate source; "

@@ -20,6 +20,7 @@ from serving.pipeline import Pipeline
 from serving.ranker_inputs import fusion_weights
 from training.config import TrainingConfig
 from training.examples import Examples, make_examples
+from training.held_back import never_taken
 from training.metrics import gains
 from training.moments import Moment
 from training.ranker import fit_ranker, held_out_logits, split
@@ -139,7 +140,8 @@ def _examples(first: Path, this: Run, seconds: float) -> Examples:
     make_examples(first, _every(moments, TIMED_MOMENTS), workers=1, label="examples")
     each = (time.monotonic() - started) / min(TIMED_MOMENTS, max(1, len(moments))) / workers
     affordable = max(LEAST_MOMENTS, int(seconds / each))
-    return make_examples(first, _every(moments, affordable), workers=workers, label="examples")
+    left_out = never_taken(open_bundle(first).schema, this.events)
+    return make_examples(first, _every(moments, affordable), workers=workers, label="examples", left_out=left_out)
 
 
 def _every(moments: Sequence[Moment], count: int) -> Sequence[Moment]:

@@ -129,3 +129,13 @@ def test_golden_answers_use_every_active_source(trained: Any) -> None:
         for source in item.sources
     }
     assert used == {source.name for source in SOURCES}
+
+
+def test_what_is_left_out_is_in_no_example(trained: Any, moments: list[Moment], examples: Examples) -> None:
+    bundle = open_bundle(trained.bundle)
+    left_out = np.zeros(len(bundle.schema.items), dtype=bool)
+    left_out[::3] = True
+    fewer = make_examples(trained.bundle, moments, workers=1, label="test", left_out=left_out)
+    assert not left_out[fewer.rows[fewer.rows > 0]].any()
+    assert 0 < len(fewer) < len(examples)
+    assert fewer.asked == examples.asked
