@@ -77,10 +77,10 @@ def test_an_event_told_to_one_worker_changes_the_next_answer_of_the_other(
 
 
 def test_both_give_the_same_answer(served: Any, both: tuple[httpx.Client, httpx.Client]) -> None:
-    asked = {"user_id": served.user, "k": 50, "context": {"time": "2026-06-01T12:00:00Z"}}
+    asked = {"user_id": served.user, "k": 40, "context": {"time": "2026-06-01T12:00:00Z"}}
     answers = [post(client, "/v1/recommend", asked)["items"] for client in both]
     assert answers[0] == answers[1]
-    assert len(answers[0]) == 50
+    assert len(answers[0]) == 40
 
 
 def test_bad_input_does_not_bring_a_worker_down(both: tuple[httpx.Client, httpx.Client]) -> None:
