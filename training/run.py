@@ -55,7 +55,7 @@ from training.transition_search import choose_settings
 
 GOLDEN_K = 20
 SHIFT_MOMENTS = 500
-MIN_VALIDATION, MAX_VALIDATION = 256, 2_000
+MIN_VALIDATION, MAX_VALIDATION = 256, 5_000
 """People on whom an epoch of the towers is judged: about one per user, so that judging never outweighs fitting."""
 
 
