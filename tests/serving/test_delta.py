@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.arrays import FloatArray
 from features.moments import DAY
 from features.person import Events, Person
 from features.vocabulary import RESERVED, UNKNOWN
@@ -50,7 +51,7 @@ def test_a_delta_equals_a_dictionary(
     bundle: Bundle, now: int, changes: list[tuple[int, str | None, str]], cuts: list[int]
 ) -> None:
     ids = [*list(bundle.schema.items.ids)[:6], *NEW]
-    records = [record(ids[number], now + place, *rest) for place, (number, *rest) in enumerate(changes)]
+    records = [record(ids[one], now + place, category, title) for place, (one, category, title) in enumerate(changes)]
     delta, rest = empty(bundle), records
     for cut in [*cuts, len(records)]:
         delta, rest = bundle.tables.after(delta, rest[:cut]), rest[cut:]
@@ -75,13 +76,14 @@ def test_a_delta_equals_a_dictionary(
     assert len(changed.catalogue) == len(bundle.catalogue) + len(delta.new_ids) == len(changed.schema.items)
 
 
-def embedded(bundle: Bundle, one: ItemRecord) -> np.ndarray:
+def embedded(bundle: Bundle, one: ItemRecord) -> FloatArray:
     """The item tower's vector of one item, worked out alone."""
     row = bundle.schema.items.row(one.item_id)
     known = bundle.catalogue.id_vectors[np.array([max(row, 0)])]
     attributes = one.attributes or {}
     codes = bundle.schema.encode_items({name: [value] for name, value in attributes.items()}, 1)
-    return bundle.item_tower({"id_vectors": known if row != UNKNOWN else known * 0, "attribute_codes": codes})[0]
+    feeds = {"id_vectors": known if row != UNKNOWN else known * 0, "attribute_codes": codes}
+    return np.asarray(bundle.item_tower(feeds)[0])
 
 
 def test_a_search_finds_what_a_look_at_every_item_finds(bundle: Bundle, now: int) -> None:
@@ -94,7 +96,7 @@ def test_a_search_finds_what_a_look_at_every_item_finds(bundle: Bundle, now: int
         scores = dots(changed.catalogue.vectors[rows], query)
         expected = rows[np.argsort(-scores, kind="stable")[:30]]
         assert changed.index.search(query, 30, eligible).tolist() == expected.tolist()
-    assert changed.index.search(query, 3, Eligible(eligible.bitmap & 0)).tolist() == []
+    assert changed.index.search(query, 3, Eligible(np.zeros_like(eligible.bitmap))).tolist() == []
 
 
 def test_a_new_item_is_recommended_ranked_and_counts_in_a_history(bundle: Bundle, now: int) -> None:
