@@ -8,7 +8,7 @@ from typing import Self, overload
 import numpy as np
 import numpy.typing as npt
 
-from features.arrays import BoolArray, IntArray
+from features.arrays import BoolArray, IntArray, mapped
 
 
 class Texts(Sequence[str]):
@@ -67,7 +67,4 @@ class Texts(Sequence[str]):
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Map what `save` wrote."""
-        content, offsets = (
-            np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("content", "offsets")
-        )
-        return cls(content, offsets)
+        return cls(mapped(directory / "content.npy"), mapped(directory / "offsets.npy"))

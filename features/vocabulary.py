@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
-from features.arrays import IntArray
+from features.arrays import IntArray, mapped
 from features.texts import Texts
 
 PAD = 0
@@ -145,7 +145,4 @@ class SavedIds:
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Map what `save` wrote."""
-        hashes, places = (
-            np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("hashes", "places")
-        )
-        return cls(Texts.load(directory), hashes, places)
+        return cls(Texts.load(directory), mapped(directory / "hashes.npy"), mapped(directory / "places.npy"))
