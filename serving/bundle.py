@@ -16,6 +16,7 @@ from typing import Any
 
 from features.errors import BundleError
 from features.schema import Schema
+from serving.attributes import Attributes
 from serving.calibration import Calibration
 from serving.catalogue import Catalogue
 from serving.graph import Graph
@@ -39,6 +40,7 @@ class Bundle:
     schema: Schema
     settings: PipelineSettings
     catalogue: Catalogue
+    attributes: Attributes
     statistics: Statistics
     transitions: Transitions
     index: ItemIndex
@@ -93,6 +95,7 @@ def assemble(path: Path, manifest: dict[str, Any]) -> Bundle:
         schema=schema,
         settings=PipelineSettings.parse(_read_json(path / "settings.json")),
         catalogue=Catalogue.load(path / "catalogue"),
+        attributes=Attributes.load(path / "attributes"),
         statistics=Statistics.load(path / "statistics"),
         transitions=Transitions.load(path / "transitions"),
         index=ItemIndex.load(path / "index.faiss"),

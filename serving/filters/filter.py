@@ -1,0 +1,98 @@
+"""A filter that was read and checked, and what it is asked about: the rows of the items that pass."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+
+import numpy as np
+
+from features.dataset import DatasetConfig
+from features.person import Person
+from serving.bitmap import Bitmap
+from serving.filters.cache import FilterCache
+from serving.filters.checking import check
+from serving.filters.evaluation import Evaluation, ItemTable, Past, overlaid
+from serving.filters.expressions import Expression
+from serving.filters.folding import Folding
+from serving.filters.parsing import parse
+
+NOTHING_TAKEN = Past()
+
+
+@dataclass(frozen=True)
+class FilterScope:
+    """The items, the person and the moment that a filter is asked about; R rows with those that were added."""
+
+    items: ItemTable
+    """The items of the bundle by row."""
+    moment: int
+    """ms since the epoch, or the sequence number where events have no time."""
+    cache: FilterCache
+    person: Person = field(default_factory=Person)
+    past: Past = NOTHING_TAKEN
+    """What the person took; read only by filters with `reads_taken`."""
+    changed: ItemTable | None = None
+    """Items that were changed or added since: their rows here override those of `items`."""
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows, those of added items among them."""
+        added = 0 if self.changed is None else int(_rows(self.changed).max(initial=-1)) + 1
+        return max(len(self.items), added)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A condition on items, in normal form."""
+
+    expression: Expression
+    dataset: DatasetConfig = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The canonical text; reading it gives an equal filter."""
+        return self.expression.text
+
+    @property
+    def reads_taken(self) -> bool:
+        """Whether it asks what the person took, so that the scope must say."""
+        return self.expression.reads_taken
+
+    def bitmap(self, scope: FilterScope) -> Bitmap:
+        """The items that pass, uint8 [ceil(R / 8)], never the reserved rows; shared, so read-only."""
+        folded = Folding(self.dataset, scope.person, scope.moment).fold(self.expression)
+        main = _passing(folded, scope.items, scope)
+        if scope.changed is None or len(scope.changed) == 0:
+            return main
+        changed = _passing(folded, scope.changed, scope)
+        return overlaid(main, changed, _rows(scope.changed), scope.n_rows)
+
+
+def parse_filter(text: str, dataset: DatasetConfig) -> Filter:
+    """Read a filter and hold it against the data set.
+
+    Raises RequestError, field `filter`, that says where in the text and what to write instead.
+    """
+    return Filter(check(parse(text), dataset), dataset)
+
+
+class FilterReader:
+    """Reads the filters of one data set, a text that came lately only once; safe to use from several threads."""
+
+    def __init__(self, dataset: DatasetConfig, kept: int = 256) -> None:
+        self._read = lru_cache(kept)(partial(parse_filter, dataset=dataset))
+
+    def read(self, text: str) -> Filter:
+        """The filter of a text. Raises as `parse_filter` does."""
+        return self._read(text)
+
+
+def _passing(folded: Expression | bool, table: ItemTable, scope: FilterScope) -> Bitmap:
+    if isinstance(folded, bool):
+        return table.everything if folded else np.zeros_like(table.everything)
+    return Evaluation(table, scope.cache, scope.moment, scope.past).held(folded).bitmap
+
+
+def _rows(changed: ItemTable) -> np.ndarray:
+    if changed.rows is None:
+        raise TypeError("a table of changed items must say which rows they have")
+    return changed.rows
