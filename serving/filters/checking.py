@@ -20,6 +20,7 @@ from serving.filters.expressions import (
     Or,
     Seen,
     joined,
+    negated,
 )
 from serving.filters.operands import ContextValue, ItemAttribute, Now, Number, Operand, Text, Time, UserAttribute
 from serving.filters.parsing import refuse, shown
@@ -43,7 +44,7 @@ def check(expression: Expression, dataset: DatasetConfig) -> Expression:
         case And() | Or():
             return joined(type(expression), [check(part, dataset) for part in expression.parts])
         case Not(part):
-            return replace(expression, part=check(part, dataset))
+            return negated(check(part, dataset))
         case Comparison():
             return _comparison(expression, dataset)
         case Membership():
@@ -90,10 +91,10 @@ def _in_attribute(asked: Membership, listed: ItemAttribute) -> Expression:
     found = Comparison(listed, "=", asked.left, place=asked.place)
     if not asked.negated:
         return found
-    absent = Not(found, place=asked.place)
+    absent = negated(found)
     if not isinstance(asked.left, UserAttribute | ContextValue):
         return absent
-    return joined(And, [absent, Not(Missing(asked.left, place=asked.place), place=asked.place)])
+    return joined(And, [absent, negated(Missing(asked.left, place=asked.place))])
 
 
 def _refuse_two(second: ItemAttribute) -> None:

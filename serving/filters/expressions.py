@@ -180,5 +180,10 @@ def joined(kind: type[And] | type[Or], members: Sequence[Expression]) -> Express
     return kind(tuple(distinct[text] for text in sorted(distinct)), place=flat[0].place)
 
 
+def negated(part: Expression) -> Expression:
+    """Not the part; of a negation, what it negates."""
+    return part.part if isinstance(part, Not) else Not(part, place=part.place)
+
+
 def _enclosed(expression: Expression) -> str:
     return f"({expression.text})" if isinstance(expression, And | Or) else expression.text

@@ -12,7 +12,7 @@ from features.dataset import ColumnConfig, DatasetConfig
 from features.errors import RequestError
 from features.person import Person
 from serving.attribute_columns import FIRST_MOMENT, LAST_MOMENT, exact_value
-from serving.filters.expressions import And, Comparison, Expression, Membership, Missing, Not, Or, joined
+from serving.filters.expressions import And, Comparison, Expression, Membership, Missing, Not, Or, joined, negated
 from serving.filters.operands import (
     Constant,
     ContextValue,
@@ -52,7 +52,7 @@ class Folding:
                 return self._join(expression)
             case Not(part):
                 folded = self.fold(part)
-                return not folded if isinstance(folded, bool) else _negated(folded)
+                return not folded if isinstance(folded, bool) else negated(folded)
             case Comparison():
                 return self._compare(expression)
             case Membership():
@@ -113,10 +113,6 @@ def any_compares(left: tuple[Constant, ...], sign: str, right: tuple[Constant, .
         case "!=":
             return set(left).isdisjoint(right)
     return bool(ORDERS[sign](left[0].value, right[0].value))
-
-
-def _negated(expression: Expression) -> Expression:
-    return expression.part if isinstance(expression, Not) else Not(expression)
 
 
 def _constants(columns: Mapping[str, ColumnConfig], name: str, value: Any) -> tuple[Constant, ...]:

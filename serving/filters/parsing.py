@@ -21,10 +21,10 @@ from serving.filters.expressions import (
     Expression,
     Membership,
     Missing,
-    Not,
     Or,
     Seen,
     joined,
+    negated,
 )
 from serving.filters.operands import (
     NOWHERE,
@@ -101,7 +101,7 @@ class _Builder(Transformer[Token, Expression]):
         return _bounded(joined(And, members))
 
     def negation(self, part: Expression) -> Expression:
-        return part.part if isinstance(part, Not) else _bounded(Not(part, place=part.place))
+        return _bounded(negated(part))
 
     def comparison(self, left: Operand, sign: Token, right: Operand) -> Expression:
         return Comparison(left, str(sign), right, place=left.place)
@@ -116,7 +116,7 @@ class _Builder(Transformer[Token, Expression]):
         return Missing(operand, place=operand.place)
 
     def present(self, operand: Operand) -> Expression:
-        return Not(Missing(operand, place=operand.place), place=operand.place)
+        return negated(Missing(operand, place=operand.place))
 
     def seen(self, *tokens: Token) -> Expression:
         given = {token.type: token for token in tokens}
