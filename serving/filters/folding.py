@@ -5,7 +5,7 @@ before an item's attribute, too: those bitmaps outlive a request.
 """
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from features.dataset import ColumnConfig, DatasetConfig
@@ -77,13 +77,13 @@ class Folding:
         if not isinstance(left, ItemAttribute):
             return any_compares(self._values(left), sign, values)
         if sign in ("=", "!="):
-            return Membership(left, values, negated=sign == "!=")
+            return _one_of(left, values, none=sign == "!=")
         return Comparison(left, sign, values[0])
 
     def _member(self, asked: Membership) -> Expression | bool:
         values = [one for value in asked.values for one in self._values(value)]
         if isinstance(asked.left, ItemAttribute):
-            return Membership(asked.left, tuple(sorted(set(values), key=str)), asked.negated)
+            return _one_of(asked.left, values, none=asked.negated)
         left = self._values(asked.left)
         found = not set(left).isdisjoint(values)
         return bool(left) and found != asked.negated
@@ -113,6 +113,11 @@ def any_compares(left: tuple[Constant, ...], sign: str, right: tuple[Constant, .
         case "!=":
             return set(left).isdisjoint(right)
     return bool(ORDERS[sign](left[0].value, right[0].value))
+
+
+def _one_of(attribute: ItemAttribute, values: Iterable[Constant], *, none: bool) -> Membership:
+    """The membership in its one form, whatever the order in which the person has the values."""
+    return Membership(attribute, tuple(sorted(set(values), key=str)), negated=none)
 
 
 def _constants(columns: Mapping[str, ColumnConfig], name: str, value: Any) -> tuple[Constant, ...]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from features.dataset import AttributeColumn
 from features.errors import BundleError, RequestError
-from serving.attribute_columns import NO_MOMENT, Categories, Column, Moments, MultiCategories, Numbers
+from serving.attribute_columns import NO_MOMENT, Categories, Column, Moments, MultiCategories, Numbers, exact_value
 from serving.attributes import Attributes
 from serving.bundle import open_bundle
 from serving.text_table import ABSENT, TextTable
@@ -111,6 +111,11 @@ def test_a_value_of_another_role_is_refused_by_its_column(column: str, value: An
     with pytest.raises(RequestError, match=message) as refused:
         Attributes.of(COLUMNS, [{column: value}])
     assert refused.value.field == column
+
+
+def test_free_text_is_not_for_filters() -> None:
+    with pytest.raises(RequestError, match="free text"):
+        exact_value(COLUMNS["story"], "Long ago")
 
 
 def test_a_bundle_without_attributes_says_so(tmp_path: Path) -> None:
