@@ -71,7 +71,7 @@ def test_plain_records_keep_every_value() -> None:
 
 
 def test_values_stand_at_their_rows_and_what_is_mapped_is_what_was_saved(tmp_path: Path) -> None:
-    values = {
+    values: dict[str, list[Any]] = {
         "brand": ["b", "a"],
         "genre": [["x", "y"], "z"],
         "price": [2.5, float("nan")],
@@ -132,8 +132,8 @@ def test_a_trained_bundle_holds_what_the_item_table_says(trained: Any) -> None:
     for name in declared & items.columns.keys():
         column = bundle.attributes.columns[name]
         if isinstance(column, Categories | Numbers):
-            assert [value_at(column, row) for row in rows] == list(items.columns[name])
+            assert [value_at(column, row) for row in rows.tolist()] == list(items.columns[name])
     for name, changes in items.changes.items():
         newest = dict(zip(changes.entity_codes.tolist(), changes.values, strict=True))
         assert newest
-        assert [value_at(bundle.attributes.columns[name], rows[code]) for code in newest] == list(newest.values())
+        assert [value_at(bundle.attributes.columns[name], int(rows[code])) for code in newest] == list(newest.values())

@@ -40,7 +40,8 @@ def table(number: int, cheap: int = 10) -> ItemTable:
 
 
 def passing(text: str, scope: FilterScope) -> list[int]:
-    return bitmap.members(parse_filter(text, SHOP).bitmap(scope)).tolist()
+    rows: list[int] = bitmap.members(parse_filter(text, SHOP).bitmap(scope)).tolist()
+    return rows
 
 
 def test_conditions_and_whole_filters_are_kept_and_shared() -> None:
