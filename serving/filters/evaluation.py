@@ -1,12 +1,13 @@
-"""From a folded expression to the bitmap of one item table: cached parts joined bit by bit.
+"""From a folded expression to a bitmap of item rows: cached parts joined bit by bit.
 
-R rows of the table. Every part that does not read what the person took is cached under its text, whole
-expressions as well as single conditions, so that different filters share them.
+R rows of a table. Items that changed are a small table of their own, so that a change costs a bundle's bitmaps a
+copy and not another pass over a million rows. Every part that does not read what the person took is cached under
+its text, whole expressions as well as single conditions, so that different filters share them.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +19,11 @@ from serving.attributes import Attributes
 from serving.bitmap import Bitmap, contains, pack
 from serving.filters import leaves
 from serving.filters.cache import FilterCache, Held
-from serving.filters.expressions import And, Available, Comparison, Expression, Membership, Missing, Not, Or, Seen
+from serving.filters.expressions import And, Available, Comparison, Expression, Membership, Missing, Not, Seen
 from serving.filters.operands import ItemAttribute, Now, Time
+
+EVERYTHING = "*"
+"""The key of all items; no expression is written so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +49,9 @@ class ItemTable:
         mask = np.ones(len(self), dtype=bool)
         if self.rows is None:
             mask[:RESERVED] = False
-        return _frozen(pack(mask))
-
-    def positions(self, rows: IntArray) -> IntArray:
-        """int64: the records of those of the item rows that the table has."""
-        if self.rows is None:
-            return rows[(rows >= RESERVED) & (rows < len(self))]
-        return np.flatnonzero(np.isin(self.rows, rows))
+        bitmap = pack(mask)
+        bitmap.flags.writeable = False
+        return bitmap
 
 
 class Past(NamedTuple):
@@ -62,65 +62,114 @@ class Past(NamedTuple):
     """int64 [K]: the row of each item of `taken`."""
 
 
-class Evaluation:
-    """One table at one moment for one person."""
+NOTHING_TAKEN = Past()
 
-    def __init__(self, table: ItemTable, cache: FilterCache, moment: int, past: Past) -> None:
-        self._table = table
+
+class Evaluation:
+    """The items of a bundle, overridden by those that changed since, at one moment for one person."""
+
+    def __init__(
+        self, items: ItemTable, changed: ItemTable | None, cache: FilterCache, moment: int, past: Past = NOTHING_TAKEN
+    ) -> None:
+        self._items = items
+        self._changed = changed if changed is not None and len(changed) else None
         self._cache = cache
         self._moment = moment
         self._past = past
 
-    def held(self, expression: Expression) -> Held:
-        """The rows of which a folded expression is true, from the cache if it may be there."""
-        if expression.reads_taken:
-            return self._fresh(expression)
-        held = self._cache.find(self._table.number, expression.text, self._moment)
-        if held is None:
-            bitmap, span = self._fresh(expression)
-            held = Held(_frozen(bitmap), span)
-            self._cache.keep(self._table.number, expression.text, held)
-        return held
+    def everything(self) -> Bitmap:
+        """All items."""
+        return self._both(EVERYTHING, _whole).bitmap
 
-    def _fresh(self, expression: Expression) -> Held:
+    def held(self, expression: Expression) -> Held:
+        """The items of which a folded expression is true."""
         match expression:
-            case And(members):
-                return reduce(_both, map(self.held, members))
-            case Or(members):
-                return reduce(_either, map(self.held, members))
-            case Not(part):
-                bitmap, span = self.held(part)
-                return Held(self._table.everything & ~bitmap, span)
             case Seen():
                 return Held(self._seen(expression))
-        mask, span = self._mask(expression)
-        return Held(pack(mask) & self._table.everything, span)
+            case _ if expression.reads_taken:
+                return joint(expression, self.held, self.everything())
+        return self._both(expression.text, lambda table: self._of_table(table, expression))
 
-    def _mask(self, expression: Expression) -> tuple[BoolArray, leaves.Span]:
-        """bool [R] of a condition on the item alone; what it says of the reserved rows means nothing."""
-        table, columns = self._table, self._table.attributes.columns
-        match expression:
-            case Comparison(ItemAttribute(name)):
-                return leaves.comparison(columns[name], expression, self._moment)
-            case Membership(ItemAttribute(name)):
-                return leaves.membership(columns[name], expression), leaves.ALWAYS
-            case Missing(ItemAttribute(name)):
-                return ~leaves.known(columns[name]), leaves.ALWAYS
-            case Available(Now(shift)):
-                bounds, moment = (table.available_from, table.available_to), self._moment + shift
-                return leaves.open_at(*bounds, moment), leaves.open_span(*bounds, moment).moved(-shift)
-            case Available(Time(moment)):
-                return leaves.open_at(table.available_from, table.available_to, moment), leaves.ALWAYS
-        raise TypeError(f"{expression} was not folded")
+    def _both(self, text: str, of_table: Callable[[ItemTable], Held]) -> Held:
+        """What holds of the items, and in their place of those that changed."""
+        items, changed = self._items, self._changed
+        if changed is None:
+            return of_table(items)
+
+        def overlay() -> Held:
+            (main, one), (newer, other) = of_table(items), of_table(changed)
+            return Held(overlaid(main, newer, rows_of(changed), n_rows(items, changed)), one.overlap(other))
+
+        return self._cached((items.number, changed.number), text, overlay)
+
+    def _of_table(self, table: ItemTable, expression: Expression) -> Held:
+        def evaluate() -> Held:
+            if expression.parts:
+                return joint(expression, lambda part: self._of_table(table, part), table.everything)
+            mask, span = condition(table, expression, self._moment)
+            return Held(pack(mask) & table.everything, span)
+
+        return self._cached(table.number, expression.text, evaluate)
+
+    def _cached(self, number: Hashable, text: str, evaluate: Callable[[], Held]) -> Held:
+        held = self._cache.find(number, text, self._moment)
+        if held is None:
+            held = evaluate()
+            held.bitmap.flags.writeable = False
+            self._cache.keep(number, text, held)
+        return held
 
     def _seen(self, asked: Seen) -> Bitmap:
-        taken = self._past.taken
-        chosen = taken.moments <= self._moment
+        taken, count = self._past.taken, n_rows(self._items, self._changed)
+        chosen = (taken.moments <= self._moment) & (self._past.rows >= RESERVED) & (self._past.rows < count)
         if asked.type is not None:
             chosen &= np.fromiter((kind == asked.type for kind in taken.types), dtype=bool, count=len(chosen))
         if asked.within is not None:
             chosen &= self._moment - taken.moments < asked.within
-        return _of_rows(self._table.positions(self._past.rows[chosen]), len(self._table))
+        rows = self._past.rows[chosen]
+        bitmap = np.zeros((count + 7) // 8, dtype=np.uint8)
+        np.bitwise_or.at(bitmap, rows >> 3, np.uint8(1) << (rows & 7).astype(np.uint8))
+        return bitmap
+
+
+def joint(expression: Expression, held: Callable[[Expression], Held], everything: Bitmap) -> Held:
+    """And, or, not, of the parts as `held` gives them."""
+    first, *others = map(held, expression.parts)
+    bitmap, span = first
+    for other in others:
+        bitmap = bitmap & other.bitmap if isinstance(expression, And) else bitmap | other.bitmap
+        span = span.overlap(other.span)
+    return Held(everything & ~bitmap if isinstance(expression, Not) else bitmap, span)
+
+
+def condition(table: ItemTable, expression: Expression, moment: int) -> tuple[BoolArray, leaves.Span]:
+    """bool [R] of a condition on the item alone; what it says of the reserved rows means nothing."""
+    columns, bounds = table.attributes.columns, (table.available_from, table.available_to)
+    match expression:
+        case Comparison(ItemAttribute(name)):
+            return leaves.comparison(columns[name], expression, moment)
+        case Membership(ItemAttribute(name)):
+            return leaves.membership(columns[name], expression), leaves.ALWAYS
+        case Missing(ItemAttribute(name)):
+            return ~leaves.known(columns[name]), leaves.ALWAYS
+        case Available(Now(shift)):
+            at = moment + shift
+            return leaves.open_at(*bounds, at), leaves.open_span(*bounds, at).moved(-shift)
+        case Available(Time(at)):
+            return leaves.open_at(*bounds, at), leaves.ALWAYS
+    raise TypeError(f"{expression} was not folded")
+
+
+def rows_of(changed: ItemTable) -> IntArray:
+    """int64 [R]: the item row of each record of a table of changed items."""
+    if changed.rows is None:
+        raise TypeError("a table of changed items must say which rows they have")
+    return changed.rows
+
+
+def n_rows(items: ItemTable, changed: ItemTable | None) -> int:
+    """Rows of all items, those that were added among them."""
+    return max(len(items), 0 if changed is None else int(rows_of(changed).max(initial=-1)) + 1)
 
 
 def overlaid(main: Bitmap, changed: Bitmap, rows: IntArray, n_rows: int) -> Bitmap:
@@ -134,20 +183,5 @@ def overlaid(main: Bitmap, changed: Bitmap, rows: IntArray, n_rows: int) -> Bitm
     return bitmap
 
 
-def _of_rows(rows: IntArray, n_rows: int) -> Bitmap:
-    bitmap = np.zeros((n_rows + 7) // 8, dtype=np.uint8)
-    np.bitwise_or.at(bitmap, rows >> 3, np.uint8(1) << (rows & 7).astype(np.uint8))
-    return bitmap
-
-
-def _both(left: Held, right: Held) -> Held:
-    return Held(left.bitmap & right.bitmap, left.span.overlap(right.span))
-
-
-def _either(left: Held, right: Held) -> Held:
-    return Held(left.bitmap | right.bitmap, left.span.overlap(right.span))
-
-
-def _frozen(bitmap: Bitmap) -> Bitmap:
-    bitmap.flags.writeable = False
-    return bitmap
+def _whole(table: ItemTable) -> Held:
+    return Held(table.everything)

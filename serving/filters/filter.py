@@ -10,12 +10,10 @@ from features.person import Person
 from serving.bitmap import Bitmap
 from serving.filters.cache import FilterCache
 from serving.filters.checking import check
-from serving.filters.evaluation import Evaluation, ItemTable, Past, overlaid
+from serving.filters.evaluation import NOTHING_TAKEN, Evaluation, ItemTable, Past, n_rows
 from serving.filters.expressions import Expression
 from serving.filters.folding import Folding
 from serving.filters.parsing import parse
-
-NOTHING_TAKEN = Past()
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,7 @@ class FilterScope:
     @property
     def n_rows(self) -> int:
         """Number of rows, those of added items among them."""
-        added = 0 if self.changed is None else int(_rows(self.changed).max(initial=-1)) + 1
-        return max(len(self.items), added)
+        return n_rows(self.items, self.changed)
 
 
 @dataclass(frozen=True)
@@ -60,11 +57,11 @@ class Filter:
     def bitmap(self, scope: FilterScope) -> Bitmap:
         """The items that pass, uint8 [ceil(R / 8)], never the reserved rows; shared, so read-only."""
         folded = Folding(self.dataset, scope.person, scope.moment).fold(self.expression)
-        main = _passing(folded, scope.items, scope)
-        if scope.changed is None or len(scope.changed) == 0:
-            return main
-        changed = _passing(folded, scope.changed, scope)
-        return overlaid(main, changed, _rows(scope.changed), scope.n_rows)
+        evaluation = Evaluation(scope.items, scope.changed, scope.cache, scope.moment, scope.past)
+        if isinstance(folded, bool):
+            everything = evaluation.everything()
+            return everything if folded else np.zeros_like(everything)
+        return evaluation.held(folded).bitmap
 
 
 def parse_filter(text: str, dataset: DatasetConfig) -> Filter:
@@ -84,15 +81,3 @@ class FilterReader:
     def read(self, text: str) -> Filter:
         """The filter of a text. Raises as `parse_filter` does."""
         return self._read(text)
-
-
-def _passing(folded: Expression | bool, table: ItemTable, scope: FilterScope) -> Bitmap:
-    if isinstance(folded, bool):
-        return table.everything if folded else np.zeros_like(table.everything)
-    return Evaluation(table, scope.cache, scope.moment, scope.past).held(folded).bitmap
-
-
-def _rows(changed: ItemTable) -> np.ndarray:
-    if changed.rows is None:
-        raise TypeError("a table of changed items must say which rows they have")
-    return changed.rows

@@ -154,4 +154,4 @@ def test_an_expression_that_skipped_a_step_is_no_answer() -> None:
     with pytest.raises(TypeError, match="differs from item to item"):
         Folding(SHOP, Person(), 0).fold(parse("5 > price"))
     with pytest.raises(TypeError, match="not folded"):
-        Evaluation(table(1), FilterCache(), 0, Past()).held(parse('user.country = "a"'))
+        Evaluation(table(1), None, FilterCache(), 0).held(parse('user.country = "a"'))

@@ -281,7 +281,7 @@ def pasts(draw: st.DrawFn) -> Past:
     return Past(Taken([f"i{row}" for row, _, _ in took], [kind for _, kind, _ in took], moments), rows)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(catalogues(), TREES, PEOPLE, pasts(), st.lists(MOMENTS, min_size=1, max_size=3), st.sampled_from([1, 2**20]))
 def test_a_filter_passes_the_items_that_the_reference_passes(
     catalogue: tuple[ItemTable, ItemTable | None, dict[int, dict[str, Any]]],
