@@ -24,6 +24,8 @@ from serving.filters.operands import ItemAttribute, Now, Time
 
 EVERYTHING = "*"
 """The key of all items; no expression is written so."""
+_BOTH = object()
+"""Makes the key of two tables unlike that of any one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,7 @@ class Evaluation:
             (main, one), (newer, other) = of_table(items), of_table(changed)
             return Held(overlaid(main, newer, rows_of(changed), n_rows(items, changed)), one.overlap(other))
 
-        return self._cached((items.number, changed.number), text, overlay)
+        return self._cached((_BOTH, items.number, changed.number), text, overlay)
 
     def _of_table(self, table: ItemTable, expression: Expression) -> Held:
         def evaluate() -> Held:
@@ -129,7 +131,7 @@ class Evaluation:
         rows = self._past.rows[chosen]
         bitmap = np.zeros((count + 7) // 8, dtype=np.uint8)
         np.bitwise_or.at(bitmap, rows >> 3, np.uint8(1) << (rows & 7).astype(np.uint8))
-        return bitmap
+        return bitmap & self.everything()
 
 
 def joint(expression: Expression, held: Callable[[Expression], Held], everything: Bitmap) -> Held:

@@ -15,6 +15,7 @@ from serving.attribute_columns import NO_MOMENT, Categories, Column, Moments, Mu
 from serving.attributes import Attributes
 from serving.bundle import open_bundle
 from serving.text_table import ABSENT, TextTable
+from training.stage import part_of
 
 COLUMNS = {
     "brand": AttributeColumn(role="categorical", static=True),
@@ -124,7 +125,10 @@ def test_a_bundle_without_attributes_says_so(tmp_path: Path) -> None:
 
 
 def test_a_trained_bundle_holds_what_the_item_table_says(trained: Any) -> None:
-    bundle, items = open_bundle(trained.bundle), trained.tables.items
+    """As of the newest event: what changes later comes with an update of the item, not from the future."""
+    everything = np.ones(len(trained.tables.events), dtype=bool)
+    items = part_of(trained.config.dataset, trained.tables, everything).items
+    bundle = open_bundle(trained.bundle)
     rows = bundle.schema.items.rows(items.ids)
     declared = {name for name, column in bundle.schema.dataset.items.columns.items() if column.role != "text"}
     assert set(bundle.attributes.columns) == declared

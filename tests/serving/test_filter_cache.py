@@ -73,6 +73,14 @@ def test_what_was_seen_is_never_kept() -> None:
     assert len(cache) == 0
 
 
+def test_seen_names_items_alone() -> None:
+    """A person may have taken what no table holds any longer: a row between the tables, or past them."""
+    added = ItemTable(2, Attributes.of(SHOP.items.columns, [{}]), np.array([0]), np.array([LAST]), np.array([25]))
+    past = Past(Taken(["x"] * 5, ["view"] * 5, np.zeros(5, dtype=np.int64)), np.array([1, 5, 23, 25, 40]))
+    assert passing("seen", FilterScope(table(1), 0, FilterCache(), past=past)) == [5]
+    assert passing("seen", FilterScope(table(1), 0, FilterCache(), past=past, changed=added)) == [5, 25]
+
+
 def test_another_table_is_another_entry() -> None:
     cache = FilterCache()
     assert len(passing("price < 5", FilterScope(table(1, cheap=10), 0, cache))) == 10
