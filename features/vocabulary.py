@@ -13,7 +13,7 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from features.arrays import IntArray, mapped
-from features.texts import Texts
+from features.texts import Texts, utf8
 
 PAD = 0
 UNKNOWN = 1
@@ -116,7 +116,7 @@ class SavedIds:
 
     def rows(self, outside: Sequence[str]) -> IntArray:
         """int64 [n]; UNKNOWN for an id that is not there."""
-        encoded = [one.encode("utf-8", "surrogatepass") for one in outside]
+        encoded = [utf8(one) for one in outside]
         hashes = np.fromiter(map(xxh3_64_intdigest, encoded), dtype=np.uint64, count=len(encoded))
         rows = np.full(len(encoded), UNKNOWN, dtype=np.int64)
         first = np.searchsorted(self._hashes, hashes)
