@@ -2,9 +2,20 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
 
 MAX_K = 500
 """Most items that one answer may hold."""
+Stage: TypeAlias = Literal["explanations", "ranker"]
+"""What an answer can do without when time is short, in the order in which it goes: without the ranker there are no
+explanations either."""
+
+
+class Budget(Protocol):
+    """The time that an answer may still take, kept by whoever has a clock."""
+
+    def allows(self, stage: Stage) -> bool:
+        """Whether there is time for a stage."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +28,8 @@ class Query:
     """Item ids that must not come back, such as those already on the page."""
     explain: bool = False
     """Whether each item comes with its reasons."""
+    budget: Budget | None = None
+    """None: the answer may take as long as it takes."""
 
 
 @dataclass(frozen=True)
@@ -67,3 +80,5 @@ class Answer:
     """Milliseconds by stage."""
     unknown: tuple[str, ...] = ()
     """Ids of a given list that the bundle does not know; they stand in no order."""
+    degraded: tuple[Stage, ...] = ()
+    """What was left out because time was short."""

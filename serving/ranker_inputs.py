@@ -13,7 +13,7 @@ from features.arrays import FloatArray, IntArray
 from features.moments import DAY, day_of_week, hour_of_day
 from features.schema import Schema
 from features.vocabulary import RESERVED
-from serving.candidates import UNRANKED, Candidates
+from serving.candidates import PERSONAL, UNRANKED, Candidates
 from serving.situation import Situation
 from serving.sources import SOURCES, dots
 from serving.statistics import UNSEEN
@@ -22,8 +22,6 @@ from serving.transitions import KERNELS
 ATTENTION_EVENTS = 50
 """Newest events that the ranker's attention reads."""
 AFFINITY_DECAY = 0.9
-PERSONAL = ("nearest", "transitions", "again")
-"""Sources that know the person's past."""
 NEAREST = [source.name for source in SOURCES].index("nearest")
 FAR_DAYS = 3650.0
 
