@@ -4,15 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.arrays import FloatArray, IntArray
+from features.arrays import IntArray
 from serving.situation import Situation
-from serving.sources import SOURCES, active_sources
+from serving.sources import SOURCES, Popular, active_sources
 
 UNRANKED = 0
-PERSONAL = ("nearest", "transitions", "again")
-"""Sources that know the person's past."""
-IMPERSONAL_WEIGHT = 1e-3
-"""The last place of the longest list that a personal source may bring (1 / 2010) beats the first of all others (3 / 11)."""
+FILLING = Popular()
 
 
 class Candidates(NamedTuple):
@@ -30,20 +27,16 @@ class Candidates(NamedTuple):
         return tuple(SOURCES[one].name for one in order)
 
 
-def blend(candidates: Candidates) -> FloatArray:
-    """float64 [K]: the order without the ranker, reciprocal rank fusion as `ranker_inputs.fusion_weights` has it.
+def retrieve(situation: Situation, wanted: int = 0) -> Candidates:
+    """Ask every active source; only eligible items come back, and at least `wanted` of them where there are so many.
 
-    The personal sources decide; the others order what none of them brought, which for a stranger is nearly all.
+    What the sources leave open is filled by popularity, so that a filter or a long history never empties an answer.
     """
-    weights = np.array([1.0 if source.name in PERSONAL else IMPERSONAL_WEIGHT for source in SOURCES])
-    shares: FloatArray = np.where(candidates.ranks != UNRANKED, 1.0 / (10.0 + candidates.ranks), 0.0) @ weights
-    return shares
-
-
-def retrieve(situation: Situation) -> Candidates:
-    """Ask every active source; nothing that is blocked comes back."""
     lists = {source.name: source.retrieve(situation, size) for source, size in active_sources(situation)}
-    rows = np.unique(np.concatenate([*lists.values(), np.empty(0, dtype=np.int64)]))
+    rows = _union(lists)
+    if len(rows) < wanted:
+        lists[FILLING.name] = FILLING.retrieve(situation, wanted)
+        rows = _union(lists)
     return Candidates(rows, _ranks(rows, lists))
 
 
@@ -53,6 +46,10 @@ def given(situation: Situation, rows: IntArray) -> Candidates:
     distinct = np.unique(rows)
     kept = {name: _only(found, distinct) for name, found in lists.items()}
     return Candidates(distinct, _ranks(distinct, kept))
+
+
+def _union(lists: dict[str, IntArray]) -> IntArray:
+    return np.unique(np.concatenate([*lists.values(), np.empty(0, dtype=np.int64)]))
 
 
 def _only(found: IntArray, distinct: IntArray) -> IntArray:

@@ -64,7 +64,7 @@ class StandIn:
         none = AttributeTable(ids=np.empty(0, dtype=object), columns={}, changes={})
         schema = fit_schema(SHOP, events, none, AttributeTable(ids=ids, columns={}, changes={}))
         rows = ITEMS + RESERVED
-        catalogue = Catalogue(
+        catalogue = Catalogue.of(
             vectors=np.zeros((rows, 1), dtype=np.float32),
             id_vectors=np.zeros((rows, 1), dtype=np.float32),
             codes=np.zeros((rows, 0), dtype=np.int32),
