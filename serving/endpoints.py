@@ -31,6 +31,11 @@ class Endpoint(NamedTuple):
     lane: Literal["reads", "writes"] = "reads"
     """Where it waits and runs: what writes waits for the store's one writer, and must hold up nobody else."""
 
+    @property
+    def name(self) -> str:
+        """The path's words after the version: `recommend`, `privacy_erase`."""
+        return "_".join(self.path.split("/")[2:])
+
     def ask(self, desk: Desk, request: Any, request_id: str, until: float) -> Stamped:
         """The answer to a checked request."""
         return self.answer(desk, request, request_id, *((until,) if self.budgeted else ()))

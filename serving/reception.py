@@ -13,7 +13,6 @@ from functools import partial
 from http import HTTPStatus
 from time import perf_counter
 
-import orjson
 from pydantic import ValidationError
 
 from features.errors import StateError, TailorbirdError
@@ -22,7 +21,7 @@ from serving.desk import Desk
 from serving.endpoints import Endpoint
 from serving.metrics import DEGRADED, REFUSED
 from serving.problems import COME_AGAIN, HttpError, internal, of_validation
-from serving.replies import ListReply
+from serving.replies import ListReply, ReadyReply
 from serving.settings import ServingConfig
 from serving.wire import Receive, Response, answered, log_without_values, parse_json, read_body, refusal, to_json
 
@@ -129,12 +128,12 @@ def _work(desk: Desk, endpoint: Endpoint, body: bytes, request_id: str, until: f
 
 
 def _checked(desk: Desk) -> Response:
-    content: dict[str, object] = {"ready": True, "bundle": desk.bundle}
+    reply = ReadyReply(ready=True, bundle=desk.bundle)
     try:
         desk.check()
     except StateError:
-        content["degraded"] = ["state"]
-    return Response(HTTPStatus.OK, orjson.dumps(content))
+        reply = ReadyReply(ready=True, bundle=desk.bundle, degraded=["state"])
+    return Response(HTTPStatus.OK, to_json(reply))
 
 
 def _not_ready(code: str, message: str, hint: str | None) -> Callable[[], HttpError]:

@@ -119,6 +119,16 @@ class ProfileReply(Stamped, kw_only=True):
     """Number of different items that the person ever did something with."""
 
 
+class ReadyReply(Reply, kw_only=True):
+    """The service answers."""
+
+    ready: bool
+    bundle: str
+    """The model that answers."""
+    degraded: list[Literal["state"]] | None = None
+    """What answers must do without for now: what is stored of people, because the store does not answer."""
+
+
 class ErrorDetail(Reply, kw_only=True):
     """What went wrong and what to do."""
 
