@@ -122,8 +122,9 @@ class Desk:
     def _asking(self, request: ListRequest) -> tuple[Person, int, tuple[Literal["state"], ...]]:
         """The person as of this request, its moment, and what the answer must do without.
 
-        While the store does not answer, the person is who the request says, and no more. The moment is `context.time`; without it the present, or the person's newest event if that is later:
-        a clock that runs ahead must not hide what was just done.
+        While the store does not answer, nothing is known but what the request says. The moment is `context.time`;
+        without it the present, or the person's newest event if that is later: a clock that runs ahead must not hide
+        what was just done.
         """
         now = self._clock()
         context = self._intake.context(request.context)

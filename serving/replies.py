@@ -16,7 +16,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A part of an answer."""
 
 
-class Stamped(Reply, kw_only=True):
+class Stamped(Reply, frozen=True, kw_only=True):
     """What every answer carries."""
 
     request_id: str
@@ -25,7 +25,7 @@ class Stamped(Reply, kw_only=True):
     """The model that answered."""
 
 
-class ReasonReply(Reply, kw_only=True):
+class ReasonReply(Reply, frozen=True, kw_only=True):
     """Why an item was picked."""
 
     code: str
@@ -38,7 +38,7 @@ class ReasonReply(Reply, kw_only=True):
     """How much it speaks for the pick, in the source's own measure."""
 
 
-class ItemReply(Reply, kw_only=True):
+class ItemReply(Reply, frozen=True, kw_only=True):
     """One item of a list."""
 
     item_id: str
@@ -53,7 +53,7 @@ class ItemReply(Reply, kw_only=True):
     """When asked to explain, unless the answer was `degraded`."""
 
 
-class ShortfallReply(Reply, kw_only=True):
+class ShortfallReply(Reply, frozen=True, kw_only=True):
     """Why there are fewer items than wanted."""
 
     wanted: int
@@ -61,7 +61,7 @@ class ShortfallReply(Reply, kw_only=True):
     cause: str
 
 
-class ListReply(Stamped, kw_only=True):
+class ListReply(Stamped, frozen=True, kw_only=True):
     """Items in order, best first."""
 
     items: list[ItemReply]
@@ -76,7 +76,7 @@ class ListReply(Stamped, kw_only=True):
     the ranker, because time was short."""
 
 
-class EventReply(Reply, kw_only=True):
+class EventReply(Reply, frozen=True, kw_only=True):
     """What became of one event."""
 
     event_id: str | None = None
@@ -88,7 +88,7 @@ class EventReply(Reply, kw_only=True):
     """Why it was rejected, and what to do."""
 
 
-class EventsReply(Stamped, kw_only=True):
+class EventsReply(Stamped, frozen=True, kw_only=True):
     """What became of each event, in the order of the request."""
 
     stored: int
@@ -97,7 +97,7 @@ class EventsReply(Stamped, kw_only=True):
     results: list[EventReply]
 
 
-class PastEvent(Reply, kw_only=True):
+class PastEvent(Reply, frozen=True, kw_only=True):
     """Something that the person did."""
 
     item_id: str
@@ -108,7 +108,7 @@ class PastEvent(Reply, kw_only=True):
     value: float | None = None
 
 
-class ProfileReply(Stamped, kw_only=True):
+class ProfileReply(Stamped, frozen=True, kw_only=True):
     """What is known of a person."""
 
     user_id: str | None = None
@@ -119,7 +119,7 @@ class ProfileReply(Stamped, kw_only=True):
     """Number of different items that the person ever did something with."""
 
 
-class ReadyReply(Reply, kw_only=True):
+class ReadyReply(Reply, frozen=True, kw_only=True):
     """The service answers."""
 
     ready: bool
@@ -129,7 +129,7 @@ class ReadyReply(Reply, kw_only=True):
     """What answers must do without for now: what is stored of people, because the store does not answer."""
 
 
-class ErrorDetail(Reply, kw_only=True):
+class ErrorDetail(Reply, frozen=True, kw_only=True):
     """What went wrong and what to do."""
 
     code: str
@@ -139,7 +139,7 @@ class ErrorDetail(Reply, kw_only=True):
     request_id: str
 
 
-class ErrorReply(Reply, kw_only=True):
+class ErrorReply(Reply, frozen=True, kw_only=True):
     """The one form of every error."""
 
     error: ErrorDetail
@@ -155,7 +155,7 @@ def list_reply(
         request_id=request_id,
         bundle=bundle,
         items=[_item_reply(item, reasoned=reasoned) for item in answer.items],
-        shortfall=short and ShortfallReply(wanted=short.wanted, given=short.given, cause=short.cause),
+        shortfall=None if short is None else ShortfallReply(wanted=short.wanted, given=short.given, cause=short.cause),
         unknown=list(answer.unknown) or None,
         timings=answer.timings if explain else None,
         degraded=[*without, *answer.degraded] or None,

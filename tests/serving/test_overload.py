@@ -1,4 +1,4 @@
-"""More requests than can be answered, and answers that are late: what is refused, what is left out, and how it is said."""
+"""More requests than can be answered: which are refused, how they are told, and that nobody else is held up."""
 
 import asyncio
 import threading
@@ -127,7 +127,9 @@ def taken(lane: Lane, count: int) -> int:
 
     async def run() -> int:
         gate = threading.Event()
-        asked = [asyncio.ensure_future(lane.run(lambda until: gate.wait(10), time.perf_counter())) for _ in range(count)]
+        asked = [
+            asyncio.ensure_future(lane.run(lambda until: gate.wait(10), time.perf_counter())) for _ in range(count)
+        ]
         await asyncio.sleep(0)
         gate.set()
         answers = await asyncio.gather(*asked, return_exceptions=True)
