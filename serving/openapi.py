@@ -7,7 +7,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from serving.endpoints import ENDPOINTS, Endpoint
-from serving.replies import ErrorReply, ReadyReply
+from serving.replies import ErrorReply, ReadyReply, Reply
 from serving.reply_schemas import reply_schemas
 from serving.requests import Event
 
@@ -44,7 +44,7 @@ def openapi() -> dict[str, Any]:
     requests = dict.fromkeys([*(endpoint.request for endpoint in ENDPOINTS), Event])
     models = [(one, "validation") for one in requests]
     _, definitions = models_json_schema(models, ref_template=f"{REFERENCE}{{model}}")  # type: ignore[arg-type]
-    replies = list(dict.fromkeys([*(endpoint.reply for endpoint in ENDPOINTS), ErrorReply, ReadyReply]))
+    replies: list[type[Reply]] = [*(endpoint.reply for endpoint in ENDPOINTS), ErrorReply, ReadyReply]
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tailorbird", "version": "1", "description": "What should this person see, and why?"},
