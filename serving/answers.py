@@ -2,11 +2,22 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
 
 from serving.filters import Filter
 
 MAX_K = 500
 """Most items that one answer may hold."""
+Stage: TypeAlias = Literal["explanations", "ranker"]
+"""What an answer can do without when time is short, in the order in which it goes: without the ranker there are no
+explanations either."""
+
+
+class Budget(Protocol):
+    """The time that an answer may still take, kept by whoever has a clock."""
+
+    def allows(self, stage: Stage) -> bool:
+        """Whether there is time for a stage."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +32,8 @@ class Query:
     """What every item of the answer must fulfil."""
     explain: bool = False
     """Whether each item comes with its reasons."""
+    budget: Budget | None = None
+    """None: the answer may take as long as it takes."""
 
 
 @dataclass(frozen=True)
@@ -83,3 +96,5 @@ class Answer:
     """When there was a filter."""
     unknown: tuple[str, ...] = ()
     """Ids of a given list that the bundle does not know; they stand in no order."""
+    degraded: tuple[Stage, ...] = ()
+    """What was left out because time was short."""

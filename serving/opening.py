@@ -19,6 +19,8 @@ from serving.registry import read_pointer
 from serving.settings import ServingConfig
 from serving.state import DEFAULT_URL, open_state
 
+READ_SHARE = 0.25
+"""Share of the deadline that a read of the store may wait for its lock."""
 PACKED_BUNDLE = Path(__file__).parents[1] / "bundle"
 """Where a Bento carries its bundle."""
 
@@ -67,7 +69,11 @@ def open_desk(environment: Mapping[str, str] = os.environ) -> Desk:
             hint=f"Set it to {longest} or more, or train with a smaller pipeline.max_events.",
         )
     check_golden(pipeline)
-    state = open_state(environment.get("TAILORBIRD_STATE", DEFAULT_URL))
+    state = open_state(
+        environment.get("TAILORBIRD_STATE", DEFAULT_URL),
+        patience=config.write_deadline_ms / 1000,
+        read_patience=READ_SHARE * config.deadline_ms / 1000,
+    )
     gc.collect()
     gc.freeze()
     return Desk(pipeline, state, config.newest_events)

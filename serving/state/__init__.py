@@ -1,26 +1,46 @@
-"""The store of what is known of people: one protocol, one file per backend, opened by its URL."""
+"""The store of what is known of people and the log of item changes: protocols, a file per backend, opened by URL."""
 
 from pathlib import Path
 
 from features.errors import ConfigError
+from serving.state.item_log import ItemLog
 from serving.state.protocol import State
 from serving.state.sqlite import SqliteState
+from serving.state.sqlite_item_log import SqliteItemLog
 from serving.state.tables import load_tables_into_state
 
-__all__ = ["DEFAULT_URL", "State", "absolute_url", "in_memory", "load_tables_into_state", "open_state"]
+__all__ = [
+    "DEFAULT_URL",
+    "ItemLog",
+    "State",
+    "absolute_url",
+    "in_memory",
+    "load_tables_into_state",
+    "open_item_log",
+    "open_state",
+]
 
 DEFAULT_URL = "sqlite:///var/state.db"
 MEMORY = ":memory:"
 
 
-def open_state(url: str = DEFAULT_URL) -> State:
+def open_state(url: str = DEFAULT_URL, patience: float = 10.0, read_patience: float | None = None) -> State:
     """Open the store that a URL names, making it when it is new.
 
     `sqlite:///var/state.db` is a file relative to the working directory, `sqlite:////var/lib/state.db` an
     absolute one, `sqlite://:memory:` a store that lasts as long as the process.
+    A write waits up to `patience` seconds for another process's, a read for `read_patience`, by default as long.
     Raises `ConfigError` for another kind of URL and `StateError` when the store does not open.
     """
-    return SqliteState(_path(url))
+    return SqliteState(_path(url), patience, read_patience)
+
+
+def open_item_log(url: str = DEFAULT_URL) -> ItemLog:
+    """Open the log of item changes in the store that a URL names; URLs and errors are those of `open_state`.
+
+    A store in memory keeps it apart from what another opening of the same URL sees.
+    """
+    return SqliteItemLog(_path(url))
 
 
 def absolute_url(url: str) -> str:
