@@ -112,7 +112,9 @@ def test_a_comparison_with_now_turns_at_the_very_moment(sign: str, order: int) -
     """Also when the answer for the moment before, or after, was kept."""
     compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign]
     day = 24 * HOUR
-    items = ItemTable(1, Attributes.of(SHOP.items.columns, [{}, {}, {"since": 86_400}]), np.zeros(3), np.zeros(3))
+    items = ItemTable(
+        1, Attributes.of(SHOP.items.columns, [{}, {}, {"since": 86_400}]), *np.zeros((2, 3), dtype=np.int64)
+    )
     cache, asked = FilterCache(), parse_filter(f"since {sign} now - 1h", SHOP)
     for moment in [day + HOUR + step for step in (-2, -1, 0, 1, 2)][::order]:
         expected = [2] if compare(day, moment - HOUR) else []
