@@ -13,7 +13,7 @@ def user_id(number: int) -> str:
 class Crowd:
     """Users in a random order, each given out once: no answer of a run can come from an earlier one."""
 
-    def __init__(self, users: int, seed: int) -> None:
+    def __init__(self, users: int, seed: int = 0) -> None:
         self._order = np.random.default_rng(seed).permutation(users)
         self._given = 0
 

@@ -136,6 +136,8 @@ class Run:
         self._free: deque[Connection] = deque()
         self._waiting: deque[Request] = deque()
         self._opening: set[asyncio.Task[None]] = set()
+        self._open: set[Connection] = set()
+        self._closing = False
         self.start = time.perf_counter()
         self.samples: list[Sample] = []
 
@@ -148,7 +150,16 @@ class Run:
         loop = asyncio.get_running_loop()
         for _ in range(count):
             _, connection = await loop.create_connection(lambda: Connection(self), *self._place)
+            self._open.add(connection)
             self.free(connection)
+
+    async def close(self) -> None:
+        """End all connections."""
+        self._closing = True
+        for connection in [*self._open]:
+            connection.transport.abort()
+        while self._open:
+            await asyncio.sleep(LOOK)
 
     def submit(self, request: Request) -> None:
         """Send a request on the connection that rested longest, or as soon as one is free."""
@@ -165,7 +176,9 @@ class Run:
             self._free.append(connection)
 
     def finish(self, request: Request, status: int, head: bytes = b"", body: bytes = b"") -> None:
-        """Note what became of a request."""
+        """Note what became of a request, the first time that something did."""
+        if request.answered:
+            return
         request.answered = True
         self.samples.append(
             Sample(
@@ -185,8 +198,11 @@ class Run:
 
     def lost(self, connection: Connection) -> None:
         """A connection ended, which a service may do at any time; another takes its place."""
+        self._open.discard(connection)
         if connection in self._free:
             self._free.remove(connection)
+        if self._closing:
+            return
         task = asyncio.get_running_loop().create_task(self._another())
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
@@ -251,6 +267,7 @@ async def drive(job: Job, calls: Sequence[Call]) -> dict[str, Any]:
         warming = Run(job.host, job.port)
         await warming.connect(job.connections)
         await warming.closed_loop(requests[: job.warm], job.connections, 0.0, job.patience)
+        await warming.close()
         requests = requests[job.warm :]
     run = Run(job.host, job.port)
     await run.connect(job.connections)
@@ -259,12 +276,13 @@ async def drive(job: Job, calls: Sequence[Call]) -> dict[str, Any]:
         await run.open_loop(requests, job.rate, job.patience)
     else:
         await run.closed_loop(requests, job.connections, job.seconds, job.patience)
-    wall = run.now()
+    wall, spent = run.now(), _cpu_seconds() - before
+    await run.close()
     return {
         "samples": [list(one) for one in run.samples],
         "wall": wall,
         "began": run.start,
-        "generator_cpu": round((_cpu_seconds() - before) / wall, 3),
+        "generator_cpu": round(spent / wall, 3),
     }
 
 

@@ -85,6 +85,7 @@ def measure(desk: Desk, calls: list[Call]) -> list[dict[str, float]]:
                 "parse": (parsed - start) * 1000,
                 "state": reading,
                 **answer.timings,
+                "other": thinking - sum(answer.timings.values()),
                 "reply": (replied - parsed) * 1000 - reading - thinking,
                 "json": (end - replied) * 1000,
                 "sum": (end - start) * 1000,
