@@ -1,6 +1,7 @@
 """Lists for many people: by `tailorbird recommend`, and by /v1/recommend/batch where there is such a route."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.datasets import ROOT
@@ -38,8 +39,17 @@ def _command(plan: Plan, users: int) -> Measure:
     people, record = folder / "users.csv", folder / "measure.json"
     people.write_text("\n".join(["user_id", *plan.crowd.take(users), ""]), encoding="utf-8")
     record.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "tailorbird", "recommend", "--bundle", plan.bundle, "--state", plan.state]
-    command += ["--users", people, "--k", str(K), "-o", folder / "lists.parquet"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "tailorbird",
+        "recommend",
+        "--bundle",
+        plan.bundle,
+        "--state",
+        plan.state,
+    ]
+    command += ["--state", plan.state, "--users", people, "--k", str(K), "-o", folder / "lists.parquet"]
     return run_measured(command, folder / "log", record, cwd=ROOT, environment=clean_environment(), commit=commit())
 
 

@@ -7,8 +7,9 @@ everybody's history and most in few, some have no event at all, some are not ava
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from features.arrays import FloatArray, IntArray
+from features.arrays import IntArray
 from features.dataset import DatasetConfig
 from features.events import AttributeTable, EventTable, Tables
 from features.moments import DAY, SECOND
@@ -58,7 +59,7 @@ class Shop:
     tables: Tables
     groups: IntArray
     """int64 [I]: the group of each item, in the order of the item table."""
-    popularity: FloatArray
+    popularity: npt.NDArray[np.float64]
     """float64 [I]: chance of being the next that somebody takes; 0 for an item without events."""
 
     @property
@@ -96,11 +97,12 @@ def item_ids(items: int) -> np.ndarray:
     return _objects([f"i{number:07d}" for number in range(items)])
 
 
-def _popularity(items: int, draw: np.random.Generator) -> FloatArray:
+def _popularity(items: int, draw: np.random.Generator) -> npt.NDArray[np.float64]:
     """A long tail, with a share at its end that nobody took yet."""
     weights = draw.permutation((1.0 + np.arange(items)) ** -POPULARITY_POWER)
     weights[draw.random(items) < WITHOUT_EVENTS] = 0.0
-    return weights / weights.sum()
+    shares: npt.NDArray[np.float64] = weights / weights.sum()
+    return shares
 
 
 def _items(group: IntArray, draw: np.random.Generator) -> AttributeTable:
@@ -131,7 +133,7 @@ def _items(group: IntArray, draw: np.random.Generator) -> AttributeTable:
     )
 
 
-def _events(ids: np.ndarray, popularity: FloatArray, draw: np.random.Generator) -> EventTable:
+def _events(ids: np.ndarray, popularity: npt.NDArray[np.float64], draw: np.random.Generator) -> EventTable:
     """A log of the shop as one nobody's history: statistics are counted from it, and nothing else."""
     taken = np.flatnonzero(popularity)
     drawn = draw.choice(len(popularity), EVENTS_AN_ITEM * len(popularity), p=popularity)

@@ -6,8 +6,9 @@ n places (codes of items, or rows of a bundle), G groups.
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from features.arrays import FloatArray, IntArray
+from features.arrays import IntArray
 
 
 class Walk(NamedTuple):
@@ -19,11 +20,11 @@ class Walk(NamedTuple):
     """int64 [n]: places sorted by group."""
     starts: IntArray
     """int64 [G + 1] into `members`, of group g from starts[g] to starts[g + 1]."""
-    heaped: FloatArray
+    heaped: npt.NDArray[np.float64]
     """float64 [n]: running sum of popularity."""
 
     @classmethod
-    def over(cls, groups: IntArray, popularity: FloatArray) -> "Walk":
+    def over(cls, groups: IntArray, popularity: npt.NDArray[np.float64]) -> "Walk":
         """Only places that somebody took are walked to."""
         reached = np.flatnonzero(popularity)
         members = reached[np.argsort(groups[reached], kind="stable")]
@@ -39,4 +40,5 @@ class Walk(NamedTuple):
         """int64, for each place another of its group, which must not be empty."""
         group = self.groups[places]
         first, size = self.starts[group], self.starts[group + 1] - self.starts[group]
-        return self.members[first + (draw.random(places.shape) * size).astype(np.int64)]
+        found: IntArray = self.members[first + (draw.random(places.shape) * size).astype(np.int64)]
+        return found

@@ -173,7 +173,7 @@ def _towers(
 
 
 def _unit(vectors: np.ndarray) -> FloatArray:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
 def simulated_transitions(shop: Shop, rows: IntArray, n_rows: int, draw: np.random.Generator) -> Transitions:

@@ -126,7 +126,7 @@ class Described:
 
     def schema(self) -> dict[str, object]:
         body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Asked"}}}}
-        schemas = {"Asked": {"properties": {"k": {}}}}
+        schemas: dict[str, object] = {"Asked": {"properties": {"k": {}}}}
         return {"paths": {"/v1/similar": {"post": {"requestBody": body}}}, "components": {"schemas": schemas}}
 
 

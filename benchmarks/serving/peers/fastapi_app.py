@@ -32,13 +32,13 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 
 
-@app.get("/healthy")
+@app.get("/healthy")  # type: ignore[untyped-decorator]  # FastAPI lives in the peers' environment alone
 def healthy() -> dict[str, bool]:
     """Ready once the model is open."""
     return {"healthy": True}
 
 
-@app.post("/v1/recommend")
+@app.post("/v1/recommend")  # type: ignore[untyped-decorator]
 def recommend(request: RecommendRequest) -> dict[str, Any]:
     """The items for a user."""
     return models["recommender"].recommend(request.user_id, request.k)
