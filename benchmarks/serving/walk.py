@@ -34,11 +34,10 @@ class Walk(NamedTuple):
     def popular(self, count: int, draw: np.random.Generator) -> IntArray:
         """int64 [count] places by popularity."""
         found = np.searchsorted(self.heaped, draw.random(count) * self.heaped[-1], side="right")
-        return np.minimum(found, len(self.heaped) - 1).astype(np.int64)
+        return np.asarray(np.minimum(found, len(self.heaped) - 1), dtype=np.int64)
 
     def near(self, places: IntArray, draw: np.random.Generator) -> IntArray:
         """int64, for each place another of its group, which must not be empty."""
         group = self.groups[places]
         first, size = self.starts[group], self.starts[group + 1] - self.starts[group]
-        found: IntArray = self.members[first + (draw.random(places.shape) * size).astype(np.int64)]
-        return found
+        return np.asarray(self.members[first + (draw.random(places.shape) * size).astype(np.int64)])
