@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.datasets import ROOT
-from benchmarks.accuracy.environments import clean_environment
 from benchmarks.accuracy.measured import BenchmarkError, Measure, run_measured
 from benchmarks.accuracy.results import commit
 from benchmarks.serving.generator import drive
 from benchmarks.serving.plan import Plan, require_route
-from benchmarks.serving.servers import tailorbird
+from benchmarks.serving.servers import tailorbird, users_environment
 from benchmarks.serving.traffic import Call, K
 
 BATCH = 1_000
@@ -50,7 +49,7 @@ def _command(plan: Plan, users: int) -> Measure:
         plan.state,
     ]
     command += ["--state", plan.state, "--users", people, "--k", str(K), "-o", folder / "lists.parquet"]
-    return run_measured(command, folder / "log", record, cwd=ROOT, environment=clean_environment(), commit=commit())
+    return run_measured(command, folder / "log", record, cwd=ROOT, environment=users_environment(), commit=commit())
 
 
 def measure_batch(plan: Plan) -> dict[str, Any]:

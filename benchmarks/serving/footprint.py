@@ -5,7 +5,7 @@ from typing import Any
 from benchmarks.serving.generator import drive
 from benchmarks.serving.latency import calls_for
 from benchmarks.serving.plan import Plan
-from benchmarks.serving.servers import Memory, memory_of_workers, tailorbird
+from benchmarks.serving.servers import Memory, memory_by_role, tailorbird
 
 WORKERS = (1, 2, 3)
 
@@ -15,7 +15,7 @@ def measure_memory(plan: Plan) -> dict[str, Any]:
     with tailorbird(plan.state, bundle=plan.bundle, workers=1, folder=plan.logs) as service:
         cold = service.ready_s
     held = {workers: _after_requests(plan, workers) for workers in WORKERS}
-    sums = {workers: sum(one.pss for one in each) for workers, (_, each, _) in held.items()}
+    sums = {workers: sum(one.pss for one in each["worker"]) for workers, (_, each, _) in held.items()}
     return {
         "ready_s": held[1][0],
         "worker_mb": round(sums[1], 1),
@@ -26,16 +26,17 @@ def measure_memory(plan: Plan) -> dict[str, Any]:
             str(workers): {
                 "ready_s": ready,
                 "answers_by_worker": shares,
-                "processes": [one._asdict() for one in each],
+                "processes": [one._asdict() for one in each["worker"]],
+                "other_processes": [one._asdict() for one in each["other"]],
             }
             for workers, (ready, each, shares) in held.items()
         },
     }
 
 
-def _after_requests(plan: Plan, workers: int) -> tuple[float, list[Memory], list[float]]:
+def _after_requests(plan: Plan, workers: int) -> tuple[float, dict[str, list[Memory]], list[float]]:
     with tailorbird(plan.state, bundle=plan.bundle, workers=workers, folder=plan.logs) as service:
         plan.crowd.again()
         calls = calls_for(plan, plan.memory_requests * workers)
         told = drive(calls, port=service.port, loop="closed").told()
-        return service.ready_s, memory_of_workers(service), told["worker_shares"]
+        return service.ready_s, memory_by_role(service), told["worker_shares"]

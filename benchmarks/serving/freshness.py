@@ -28,12 +28,12 @@ def measure_upsert(plan: Plan) -> dict[str, Any]:
         warm(plan, service)
         calls = calls_for(plan, round(NAMED_RATE * plan.seconds))
         seconds: list[float] = []
-        with generating(calls, port=service.port, loop="open", rate=NAMED_RATE) as outcome:
+        with generating(calls, port=service.port, loop="open", rate=NAMED_RATE) as generator:
             end = time.perf_counter() + plan.seconds
             while time.perf_counter() < end:
                 seconds.append(seconds_to_serve(service))
                 time.sleep(PAUSE)
-            told = outcome().told()
+            told = generator.outcome().told()
     return {"upsert_p99_s": round(percentile(seconds, 99), 3), "upserts": len(seconds), "traffic": told}
 
 

@@ -1,10 +1,11 @@
 """Starting the load generator and reading what it measured."""
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,9 +43,30 @@ class Outcome(NamedTuple):
         return figures
 
 
+class Generator:
+    """A generator at work."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", outcome: Path) -> None:
+        self._process = process
+        self._outcome = outcome
+
+    def stop(self) -> None:
+        """Send no more requests."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def outcome(self) -> Outcome:
+        """Wait for the end. Raises BenchmarkError when the generator failed."""
+        _, errors = self._process.communicate()
+        if self._process.returncode:
+            raise BenchmarkError(f"the load generator failed:\n{errors.decode(errors='replace')[-2000:]}")
+        content = json.loads(self._outcome.read_text(encoding="utf-8"))
+        samples = [Sample(*one) for one in content["samples"]]
+        return Outcome(samples, content["wall"], content["began"], content["generator_cpu"])
+
+
 @contextmanager
-def generating(calls: Sequence[Call], **job: Any) -> Iterator[Callable[[], Outcome]]:
-    """A generator at work; what it gives waits for the end. Raises BenchmarkError when the generator fails."""
+def generating(calls: Sequence[Call], **job: Any) -> Iterator[Generator]:
+    """Requests that are sent while something else is done; `job` as in `load.Job`."""
     with tempfile.TemporaryDirectory(prefix="bench-load-") as name:
         path = Path(name) / "job.json"
         write_calls(calls, path.with_name("calls.jsonl"))
@@ -53,21 +75,12 @@ def generating(calls: Sequence[Call], **job: Any) -> Iterator[Callable[[], Outco
         command = [sys.executable, "-m", "benchmarks.serving.load", str(path)]
         with subprocess.Popen(command, cwd=ROOT, env=clean_environment(), stderr=subprocess.PIPE) as process:
             try:
-                yield lambda: _outcome(process, path.with_suffix(".out.json"))
+                yield Generator(process, path.with_suffix(".out.json"))
             finally:
                 process.kill()
 
 
 def drive(calls: Sequence[Call], **job: Any) -> Outcome:
-    """One run of the generator, from its start to its end; `job` as in `load.Job`."""
-    with generating(calls, **job) as outcome:
-        return outcome()
-
-
-def _outcome(process: "subprocess.Popen[bytes]", path: Path) -> Outcome:
-    _, errors = process.communicate()
-    if process.returncode:
-        raise BenchmarkError(f"the load generator failed:\n{errors.decode(errors='replace')[-2000:]}")
-    content = json.loads(path.read_text(encoding="utf-8"))
-    samples = [Sample(*one) for one in content["samples"]]
-    return Outcome(samples, content["wall"], content["began"], content["generator_cpu"])
+    """One run of the generator, from its start to its end."""
+    with generating(calls, **job) as generator:
+        return generator.outcome()

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.datasets import ROOT
-from benchmarks.accuracy.environments import clean_environment
 from benchmarks.accuracy.measured import BenchmarkError
 from benchmarks.serving import traffic
 from benchmarks.serving.generator import CONNECTIONS, Outcome, drive
 from benchmarks.serving.plan import Plan
 from benchmarks.serving.samples import answered, latency
-from benchmarks.serving.servers import Service, floor, tailorbird
+from benchmarks.serving.servers import Service, floor, tailorbird, users_environment
 from benchmarks.serving.stages import WARM, StagesJob
 
 NAMED_RATE = 100
@@ -79,6 +78,6 @@ def measure_stages(plan: Plan, users: list[str]) -> dict[str, dict[str, float]]:
 def run_module(module: str, *arguments: str | Path) -> None:
     """Run a module to its end. Raises BenchmarkError with the last of what it said when it fails."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    ended = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, cwd=ROOT, env=users_environment(), capture_output=True, text=True, check=False)
     if ended.returncode:
         raise BenchmarkError(f"{module} ended with {ended.returncode}:\n{ended.stderr[-2000:]}")

@@ -2,13 +2,14 @@
 
 Plain HTTP/1.1 over connections that stay open, one request at a time on each, every byte of every request made before
 the first is sent. An open loop sends each request when it is due, whatever became of those before; a closed loop sends
-the next as soon as an answer is there, which finds how many a second the service can answer.
+the next as soon as an answer is there, which finds how many a second the service can answer. SIGTERM ends either.
 """
 
 import asyncio
 import gc
 import json
 import resource
+import signal
 import sys
 import time
 from collections import deque
@@ -138,6 +139,7 @@ class Run:
         self._opening: set[asyncio.Task[None]] = set()
         self._open: set[Connection] = set()
         self._closing = False
+        self._stopped = False
         self.start = time.perf_counter()
         self.samples: list[Sample] = []
 
@@ -214,21 +216,28 @@ class Run:
             while self._waiting:
                 self.finish(self._waiting.popleft(), BROKEN)
 
+    def stop(self) -> None:
+        """Send no more; what is under way is awaited."""
+        self._stopped = True
+
     async def open_loop(self, requests: Sequence[Request], rate: float, patience: float) -> None:
         """Send each request when it is due: the first at once, then one every 1 / rate seconds."""
         await self._begin()
         loop = asyncio.get_running_loop()
-        for number, request in enumerate(requests):
-            request.due = number / rate
+        sent: list[Request] = []
 
         def pace() -> None:  # in a thread: an event loop's own timers are up to a millisecond late
-            for request in requests:
+            for number, request in enumerate(requests):
+                request.due = number / rate
                 if (wait := request.due - self.now()) > 0:
                     time.sleep(wait)
+                if self._stopped:
+                    return
+                sent.append(request)
                 loop.call_soon_threadsafe(self.submit, request)
 
         await asyncio.to_thread(pace)
-        await self._rest(requests, self.now() + patience)
+        await self._rest(sent, self.now() + patience)
 
     async def closed_loop(self, requests: Sequence[Request], lanes: int, seconds: float, patience: float) -> None:
         """Keep so many requests under way until the seconds are over (0: until all are sent); then await the rest."""
@@ -237,7 +246,8 @@ class Run:
         sent: list[Request] = []
 
         def step() -> None:
-            if (not seconds or self.now() < seconds) and (request := next(left, None)) is not None:
+            going = not self._stopped and (not seconds or self.now() < seconds)
+            if going and (request := next(left, None)) is not None:
                 request.due, request.then = self.now(), step
                 sent.append(request)
                 self.submit(request)
@@ -270,6 +280,7 @@ async def drive(job: Job, calls: Sequence[Call]) -> dict[str, Any]:
         await warming.close()
         requests = requests[job.warm :]
     run = Run(job.host, job.port)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, run.stop)
     await run.connect(job.connections)
     before = _cpu_seconds()
     if job.loop == "open":

@@ -52,7 +52,10 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 def latency(samples: Iterable[Sample]) -> dict[str, float]:
     """p50_ms, p95_ms, p99_ms, max_ms; nothing when there are no samples."""
-    values = [one.milliseconds for one in samples]
+    return _quantiles([one.milliseconds for one in samples])
+
+
+def _quantiles(values: Sequence[float]) -> dict[str, float]:
     if not values:
         return {}
     named = {f"p{percent:.0f}_ms": round(percentile(values, percent), 3) for percent in QUANTILES}
@@ -74,6 +77,7 @@ def told(samples: Sequence[Sample], seconds: float) -> dict[str, Any]:
         "rps": round(len(useful) / seconds, 1) if seconds else 0.0,
         "statuses": {("broken" if status == BROKEN else str(status)): count for status, count in statuses.items()},
         "by_kind": {kind: latency(answered(samples, kind)) for kind in sorted({one.kind for one in samples})},
+        "waited_to_be_sent": _quantiles([(one.sent - one.due) * 1000 for one in samples]),
         "worker_shares": [round(count / sum(workers.values()), 3) for _, count in workers.most_common()],
         "short_answers": sum(one.short for one in useful),
         "degraded_answers": sum(one.degraded for one in useful),

@@ -119,7 +119,7 @@ def running(
         process = subprocess.Popen(
             [*command, "--port", str(port)],
             cwd=ROOT,
-            env={**clean_environment(), "BENTOML_HOME": home, **(environment or {})},
+            env={**users_environment(), "BENTOML_HOME": home, **(environment or {})},
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -129,6 +129,11 @@ def running(
             yield Service(port, process, log, round(time.perf_counter() - started, 3))
         finally:
             _stop(process)
+
+
+def users_environment() -> dict[str, str]:
+    """The environment of a service: nobody tells it how many threads to take."""
+    return {name: value for name, value in clean_environment().items() if name != "OMP_NUM_THREADS"}
 
 
 def free_port() -> int:
@@ -217,5 +222,12 @@ def memory_of(process: int) -> Memory:
 
 def memory_of_workers(service: Service) -> list[Memory]:
     """Every process that answers requests, the largest first."""
-    workers = [one for one, role in processes(service.process.pid).items() if role == "worker"]
-    return sorted((memory_of(one) for one in workers), reverse=True)
+    return memory_by_role(service)["worker"]
+
+
+def memory_by_role(service: Service) -> dict[str, list[Memory]]:
+    """Workers and others, the largest first."""
+    found: dict[str, list[Memory]] = {"worker": [], "other": []}
+    for process, role in processes(service.process.pid).items():
+        found[role].append(memory_of(process))
+    return {role: sorted(each, reverse=True) for role, each in found.items()}

@@ -13,6 +13,7 @@ from benchmarks.serving.latency import calls_for, warm
 from benchmarks.serving.plan import NotYetError, Plan
 from benchmarks.serving.samples import OK, Sample, answered, latency
 from benchmarks.serving.servers import Service, ask, memory_of_workers, tailorbird
+from benchmarks.serving.traffic import Call
 from serving.bundle import MANIFEST, renew_manifest, verify_bundle
 from serving.registry import promote
 
@@ -39,12 +40,23 @@ def measure_swap(plan: Plan, saturation: float) -> dict[str, Any]:
         plan.crowd.again()
         warm(plan, service)
         held = _held(service)
-        count = min(round(rate * seconds), plan.crowd.left)
-        with generating(calls_for(plan, count), port=service.port, loop="open", rate=rate) as outcome:
+        calls = _long_traffic(plan, round(rate * seconds))
+        with generating(calls, port=service.port, loop="open", rate=rate) as generator:
             time.sleep(BEFORE)
             spans = [_swap(service, registry, bundles[(number + 1) % 2]) for number in range(plan.swaps)]
-            done = outcome()
+            generator.stop()
+            done = generator.outcome()
         return {**_told(done.samples, done.began, spans), "rate": round(rate, 1), **_growth(held, _held(service))}
+
+
+def _long_traffic(plan: Plan, count: int) -> list[Call]:
+    """So many requests; when everybody was asked, the first are asked again: many swaps take long."""
+    calls: list[Call] = []
+    while len(calls) < count:
+        if not plan.crowd.left:
+            plan.crowd.again()
+        calls += calls_for(plan, min(count - len(calls), plan.crowd.left))
+    return calls
 
 
 def twin(bundle: Path, target: Path) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.serving.load import Job, drive
+from benchmarks.serving.load import SETTLE, Job, Request, Run, drive
 from benchmarks.serving.samples import BROKEN, Sample
 from benchmarks.serving.traffic import Call
 
@@ -74,17 +74,17 @@ def test_a_slow_server_is_charged_for_those_who_wait() -> None:
 
 
 def test_an_open_loop_sends_on_time_whatever_is_under_way() -> None:
-    samples = run(Server(pause=0.02), 10, loop="open", rate=100.0, connections=10)
+    samples = run(Server(pause=0.05), 10, loop="open", rate=100.0, connections=10)
     assert sorted(round(one.due, 3) for one in samples) == [round(number / 100, 3) for number in range(10)]
-    assert sorted(one.sent - one.due for one in samples)[4] < 0.01
+    assert sorted(one.sent - one.due for one in samples)[5] < 0.1  # one after the other would be 0.2
 
 
 def test_a_closed_loop_asks_again_when_answered() -> None:
     server = Server(pause=0.01)
-    samples = run(server, 1000, loop="closed", connections=2, seconds=0.2)
-    assert 5 <= len(samples) <= 22  # one at a time, 10 ms each
+    samples = run(server, 1000, loop="closed", connections=2, seconds=0.3)
+    assert 4 <= len(samples) <= 32  # one at a time, 10 ms each
     assert server.answered == len(samples)
-    assert all(one.due == pytest.approx(one.sent, abs=0.01) for one in samples)
+    assert all(one.due == pytest.approx(one.sent, abs=0.05) for one in samples)
 
 
 def test_a_closed_loop_ends_when_all_is_sent() -> None:
@@ -110,6 +110,23 @@ def test_a_server_that_does_not_answer_is_not_awaited_too_long() -> None:
     samples = run(Server(pause=0.4), 2, loop="open", rate=100.0, connections=2, patience=0.1)
     assert [one.status for one in samples] == [BROKEN, BROKEN]
     assert all(one.milliseconds >= 100 for one in samples)
+
+
+def test_a_run_can_be_ended_early() -> None:
+    async def both() -> int:
+        server = Server()
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+        run = Run("127.0.0.1", listening.sockets[0].getsockname()[1])
+        await run.connect(1)
+        requests = [Request(Call("recommend", "/", {}), "here") for _ in range(1000)]
+        asyncio.get_running_loop().call_later(SETTLE + 0.1, run.stop)
+        await run.open_loop(requests, rate=100.0, patience=1.0)
+        await run.close()
+        listening.close()
+        await asyncio.gather(*server.tasks)
+        return len(run.samples)
+
+    assert 1 <= asyncio.run(both()) <= 30
 
 
 def test_requests_to_warm_up_are_not_counted() -> None:

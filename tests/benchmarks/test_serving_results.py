@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.accuracy.measured import BenchmarkError
-from benchmarks.serving.__main__ import PARTS, chosen, measured
+from benchmarks.serving.__main__ import HERE, PARTS, chosen, measured
 from benchmarks.serving.crowd import Crowd
 from benchmarks.serving.generator import Outcome
 from benchmarks.serving.plan import NotYetError, Plan, require_field, require_route
-from benchmarks.serving.rendering import TARGETS, Target, results_page, write_pages
+from benchmarks.serving.rendering import TARGETS, Target, read_peers, results_page, write_pages
 from benchmarks.serving.results import About, put_part, read_rows
 from benchmarks.serving.samples import Sample, percentile, told
 from benchmarks.serving.servers import memory_of, processes, running
@@ -105,6 +105,13 @@ def test_without_results_there_is_no_page(tmp_path: Path) -> None:
     (tmp_path / "RESULTS.md").write_text("old", encoding="utf-8")
     write_pages(tmp_path)
     assert not (tmp_path / "RESULTS.md").exists()
+
+
+def test_the_committed_page_tells_what_was_measured() -> None:
+    rows, page = read_rows(HERE / "results.json"), HERE / "RESULTS.md"
+    told = page.read_text(encoding="utf-8") if page.exists() else None
+    expected = results_page(rows, read_peers(HERE / "peers.json")) if rows else None
+    assert told == expected, "run `python -m benchmarks.serving --render`"
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.key)
