@@ -109,7 +109,8 @@ def test_a_client_of_bentoml_is_answered(alone: Alone) -> None:
     """In a process of its own: the client leaves its temporary folder to the collector."""
     code = (
         "import bentoml, sys; client = bentoml.SyncHTTPClient(sys.argv[1]);"
-        "print(len(client.recommend({'user_id': 'ann', 'k': 3})['items']), client.profile({'user_id': 'ann'})['events'])"
+        "print(len(client.recommend({'user_id': 'ann', 'k': 3})['items']),"
+        " client.profile({'user_id': 'ann'})['events'])"
     )
     told = subprocess.run([sys.executable, "-c", code, alone.url], capture_output=True, text=True, check=False)
     assert told.stdout.split() == ["3", "[]"], told.stderr
