@@ -1,13 +1,24 @@
-"""The store of what is known of people: one protocol, one file per backend, opened by its URL."""
+"""The store of what is known of people and the log of item changes: protocols, a file per backend, opened by URL."""
 
 from pathlib import Path
 
 from features.errors import ConfigError
+from serving.state.item_log import ItemLog
 from serving.state.protocol import State
 from serving.state.sqlite import SqliteState
+from serving.state.sqlite_item_log import SqliteItemLog
 from serving.state.tables import load_tables_into_state
 
-__all__ = ["DEFAULT_URL", "State", "absolute_url", "in_memory", "load_tables_into_state", "open_state"]
+__all__ = [
+    "DEFAULT_URL",
+    "ItemLog",
+    "State",
+    "absolute_url",
+    "in_memory",
+    "load_tables_into_state",
+    "open_item_log",
+    "open_state",
+]
 
 DEFAULT_URL = "sqlite:///var/state.db"
 MEMORY = ":memory:"
@@ -21,6 +32,14 @@ def open_state(url: str = DEFAULT_URL) -> State:
     Raises `ConfigError` for another kind of URL and `StateError` when the store does not open.
     """
     return SqliteState(_path(url))
+
+
+def open_item_log(url: str = DEFAULT_URL) -> ItemLog:
+    """Open the log of item changes in the store that a URL names; URLs and errors are those of `open_state`.
+
+    A store in memory keeps it apart from what another opening of the same URL sees.
+    """
+    return SqliteItemLog(_path(url))
 
 
 def absolute_url(url: str) -> str:

@@ -6,9 +6,7 @@ together or not at all. Nothing is kept in the process, so that each read sees w
 
 import json
 import sqlite3
-import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,9 @@ from typing import Any
 from features.errors import RequestError, StateError
 from features.person import RECENT_EVENTS, Person
 from serving.state.protocol import Loaded, Outcome, StoredEvent, UserAttributes
+from serving.state.sqlite_connections import Connections
 from serving.state.sqlite_reads import is_user, person_of, persons_of, read_export, read_person
-from serving.state.sqlite_schema import STATIC, connect, create_tables
+from serving.state.sqlite_schema import STATIC, create_tables
 
 _INSERT_EVENT = """
 INSERT INTO events (person, event_id, item_id, type, moment, value, context, request_id)
@@ -41,20 +40,12 @@ class SqliteState:
 
     def __init__(self, path: Path | None, patience: float = 10.0) -> None:
         """Open or make the store; `patience` is the longest wait for another process's write, in seconds."""
-        self._path = path
-        self._patience = patience
-        self._lock = threading.RLock()
-        self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
-        with _told():
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch(mode=0o600)
-            self._writer = connect(path, patience)
-            create_tables(self._writer)
+        self._connections = Connections(path, patience)
+        with self._connections.alone() as connection:
+            create_tables(connection)
 
     def append(self, events: Sequence[StoredEvent]) -> list[Outcome]:
-        with self._writing() as connection:
+        with self._connections.writing() as connection:
             before = _newest_number(connection)
             stored = [connection.execute(_INSERT_EVENT, row).rowcount for row in _rows(connection, events)]
             connection.execute(_TAKE_NEW, (before,))
@@ -64,7 +55,7 @@ class SqliteState:
         stored = total = 0
         rest = iter(events)
         while some := list(islice(rest, batch)):
-            with self._writing() as connection:
+            with self._connections.writing() as connection:
                 before = _newest_number(connection)
                 stored += connection.executemany(_INSERT_EVENT, _rows(connection, some)).rowcount
                 connection.execute(_TAKE_NEW, (before,))
@@ -79,17 +70,17 @@ class SqliteState:
         newest: int = RECENT_EVENTS,
         without: Collection[str] = (),
     ) -> Person:
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             return read_person(connection, persons_of(connection, user_id, anonymous_id), newest, without)
 
     def known(self, event_ids: Collection[str]) -> set[str]:
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             marks = ", ".join("?" * len(event_ids))
             rows = connection.execute(f"SELECT event_id FROM events WHERE event_id IN ({marks})", [*event_ids])
             return {event_id for (event_id,) in rows}
 
     def set_attributes(self, attributes: Iterable[UserAttributes]) -> int:
-        with self._writing() as connection:
+        with self._connections.writing() as connection:
             persons = _Persons(connection)
             rows = (
                 (
@@ -104,7 +95,7 @@ class SqliteState:
             return connection.executemany("INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)", rows).rowcount
 
     def link(self, anonymous_id: str, user_id: str) -> bool:
-        with self._writing() as connection:
+        with self._connections.writing() as connection:
             user = _Persons(connection).of(user_id)
             visitor = person_of(connection, anonymous=True, outside_id=anonymous_id)
             if visitor is None:
@@ -122,62 +113,36 @@ class SqliteState:
             return True
 
     def export(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, Any]:
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             return read_export(connection, persons_of(connection, user_id, anonymous_id))
 
     def erase(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, int]:
         counts = dict.fromkeys(_PERSONAL, 0)
-        with self._writing() as connection:
+        with self._connections.writing() as connection:
             for person in persons_of(connection, user_id, anonymous_id):
                 for table in _PERSONAL:
                     deleted = connection.execute(f"DELETE FROM {table} WHERE person = ?", (person,))
                     counts[table] += deleted.rowcount
-        with self._lock, _told():
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        with self._connections.alone() as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return counts
 
     def user_ids(self) -> Iterator[str]:
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             rows = connection.execute("SELECT id FROM ids WHERE anonymous = 0 ORDER BY id").fetchall()
         return (user_id for (user_id,) in rows)
 
     def newest_event(self) -> int | None:
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             (moment,) = connection.execute("SELECT max(moment) FROM events").fetchone()
         return None if moment is None else int(moment)
 
     def check(self) -> None:
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             connection.execute("SELECT 1 FROM ids LIMIT 1").fetchone()
 
     def close(self) -> None:
-        with self._lock:
-            for connection in (*self._readers, self._writer):
-                connection.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _told(), _transaction(self._writer, "BEGIN IMMEDIATE"):
-            yield self._writer
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """One moment of the store for all that is read; a store in memory has but one connection."""
-        if self._path is None:
-            with self._lock, _told():
-                yield self._writer
-        else:
-            with _told(), _transaction(self._reader(), "BEGIN") as connection:
-                yield connection
-
-    def _reader(self) -> sqlite3.Connection:
-        """The connection of this thread."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = connect(self._path, self._patience)
-            with self._lock:
-                self._readers.append(connection)
-        return connection
+        self._connections.close()
 
 
 class _Persons:
@@ -230,28 +195,3 @@ def _merge(connection: sqlite3.Connection, visitor: int, user: int) -> None:
     connection.execute(_TAKE_OVER, (user, visitor))
     connection.execute("DELETE FROM taken WHERE person = ?", (visitor,))
     connection.execute("UPDATE ids SET person = ? WHERE person = ?", (user, visitor))
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[sqlite3.Connection]:
-    connection.execute(begin)
-    try:
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn the library's errors into ours; their texts name tables and files, never what is in them."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise StateError(
-            f"the store did not answer: {error}",
-            field="state",
-            hint="Look at the disk, its free space, and which other process holds the file.",
-        ) from error

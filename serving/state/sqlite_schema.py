@@ -1,4 +1,4 @@
-"""The tables of the SQLite store, and how a connection to them is set up.
+"""The tables of the SQLite store.
 
 `events` is the log: `number` only grows, and the unique `event_id` is the mark by which a repeated event is
 known. `taken` is derived from it, kept so that a read need not see the whole past. `ids` says which person
@@ -6,7 +6,6 @@ an outside id stands for.
 """
 
 import sqlite3
-from pathlib import Path
 
 from features.errors import StateError
 
@@ -53,19 +52,6 @@ CREATE TABLE attributes (
     PRIMARY KEY (person, name, moment)
 ) WITHOUT ROWID;
 """
-
-
-def connect(path: Path | None, patience: float) -> sqlite3.Connection:
-    """A connection to a file, or to a private store in memory, that waits `patience` seconds for a lock.
-
-    An acknowledged commit survives a power loss (`synchronous=FULL`), and deleted content is overwritten.
-    """
-    connection = sqlite3.connect(path or ":memory:", timeout=patience, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA secure_delete=ON")
-    connection.execute("PRAGMA cache_size=-65536")
-    return connection
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
