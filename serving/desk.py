@@ -24,6 +24,7 @@ from serving.requests import (
     RecommendRequest,
     SimilarRequest,
 )
+from serving.state.item_log import ItemLog
 from serving.state.protocol import State, StoredEvent
 
 
@@ -36,14 +37,20 @@ class Desk:
     """Answers from one pipeline and one store; safe to call from several threads."""
 
     def __init__(
-        self, pipeline: Pipeline, state: State, newest: int = RECENT_EVENTS, clock: Callable[[], int] = wall_clock
+        self,
+        pipeline: Pipeline,
+        state: State,
+        item_log: ItemLog,
+        newest: int = RECENT_EVENTS,
+        clock: Callable[[], int] = wall_clock,
     ) -> None:
         """`newest` events of a person are read; `clock` gives the present moment."""
-        schema = pipeline.bundle.schema
+        self.schema = schema = pipeline.bundle.schema
+        self.item_log = item_log
+        self.clock = clock
         self._pipeline = pipeline
         self._state = state
         self._newest = newest
-        self._clock = clock
         self._intake = Intake(schema)
         self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
 
@@ -67,12 +74,12 @@ class Desk:
 
     def similar(self, request: SimilarRequest, request_id: str) -> ListReply:
         """The items that go with the given ones."""
-        answer = self._pipeline.similar(request.item_ids, request.k, request.kind, self._clock(), request.exclude)
+        answer = self._pipeline.similar(request.item_ids, request.k, request.kind, self.clock(), request.exclude)
         return list_reply(answer, request_id, self.bundle, explain=False)
 
     def events(self, request: EventsRequest, request_id: str) -> EventsReply:
         """Store each event that is right; the very next answer of any worker knows them."""
-        now = self._clock()
+        now = self.clock()
         checked = [self._intake.posted(content, now) for content in request.events]
         outcomes = iter(self._state.append([one for one in checked if isinstance(one, StoredEvent)]))
         results = [
@@ -109,6 +116,7 @@ class Desk:
 
     def close(self) -> None:
         """Give back the store."""
+        self.item_log.close()
         self._state.close()
 
     def _asking(self, request: ListRequest) -> tuple[Person, int]:
@@ -117,7 +125,7 @@ class Desk:
         The moment is `context.time`; without it the present, or the person's newest event if that is later:
         a clock that runs ahead must not hide what was just done.
         """
-        now = self._clock()
+        now = self.clock()
         context = self._intake.context(request.context)
         inline = [self._intake.event(event, now, f"events.{place}.") for place, event in enumerate(request.events)]
         known = self._state.known([event.event_id for event in inline]) if inline else set()

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from serving.desk import Desk
-from serving.replies import EventsReply, ListReply, ProfileReply, Stamped
+from serving.item_desk import change_items
+from serving.item_requests import ItemsRequest
+from serving.replies import EventsReply, ItemsReply, ListReply, ProfileReply, Stamped
 from serving.requests import (
     Asked,
     EventsRequest,
@@ -34,5 +36,6 @@ ENDPOINTS = (
     Endpoint("/v1/rank", RankRequest, ListReply, Desk.rank),
     Endpoint("/v1/similar", SimilarRequest, ListReply, Desk.similar),
     Endpoint("/v1/events", EventsRequest, EventsReply, Desk.events),
+    Endpoint("/v1/items", ItemsRequest, ItemsReply, change_items),
     Endpoint("/v1/profile", ProfileRequest, ProfileReply, Desk.profile),
 )

@@ -17,7 +17,7 @@ from serving.golden import check_golden
 from serving.pipeline import Pipeline
 from serving.registry import read_pointer
 from serving.settings import ServingConfig
-from serving.state import DEFAULT_URL, open_state
+from serving.state import DEFAULT_URL, open_item_log, open_state
 
 PACKED_BUNDLE = Path(__file__).parents[1] / "bundle"
 """Where a Bento carries its bundle."""
@@ -67,7 +67,8 @@ def open_desk(environment: Mapping[str, str] = os.environ) -> Desk:
             hint=f"Set it to {longest} or more, or train with a smaller pipeline.max_events.",
         )
     check_golden(pipeline)
-    state = open_state(environment.get("TAILORBIRD_STATE", DEFAULT_URL))
+    url = environment.get("TAILORBIRD_STATE", DEFAULT_URL)
+    state = open_state(url)
     gc.collect()
     gc.freeze()
-    return Desk(pipeline, state, config.newest_events)
+    return Desk(pipeline, state, open_item_log(url), config.newest_events)

@@ -91,6 +91,28 @@ class EventsReply(Stamped):
     results: list[EventReply]
 
 
+class ItemChangeReply(Reply):
+    """What became of one item's change."""
+
+    item_id: str | None = None
+    """Left out when the record has none that can be read."""
+    status: Literal["stored", "rejected"]
+    number: int | None = None
+    """Its place in the order of all changes, when it was stored."""
+    field: str | None = None
+    """The field for which the record was rejected."""
+    message: str | None = None
+    """Why it was rejected, and what to do."""
+
+
+class ItemsReply(Stamped):
+    """What became of each item's change, in the order of the request."""
+
+    stored: int
+    rejected: int
+    results: list[ItemChangeReply]
+
+
 class PastEvent(Reply):
     """Something that the person did."""
 

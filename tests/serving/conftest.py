@@ -25,10 +25,11 @@ from serving.catalogue import Catalogue
 from serving.desk import Desk
 from serving.door import Door
 from serving.pipeline import Pipeline
-from serving.state import open_state
+from serving.state import ItemLog, open_item_log, open_state
 from serving.state.protocol import State
 
 ITEMS = 30
+MEMORY = "sqlite://:memory:"
 SHOP = DatasetConfig.parse(
     {
         "order": {"time": "time"},
@@ -38,7 +39,16 @@ SHOP = DatasetConfig.parse(
             "buy": {"weight": 3, "repeat": "never"},
             "shown": {"sign": "exposure", "repeat": "always"},
         },
-        "items": {"title": "title"},
+        "items": {
+            "title": "title",
+            "columns": {
+                "genre": {"role": "categorical", "static": True},
+                "tags": {"role": "multi_categorical", "static": True, "separator": "|"},
+                "price": {"role": "numeric", "static": True},
+                "made": {"role": "time", "static": True},
+            },
+            "available": {"from": "opens", "to": "closes"},
+        },
     }
 )
 
@@ -62,7 +72,8 @@ class StandIn:
             contexts={"weather": np.empty(0, dtype=object)},
         )
         none = AttributeTable(ids=np.empty(0, dtype=object), columns={}, changes={})
-        schema = fit_schema(SHOP, events, none, AttributeTable(ids=ids, columns={}, changes={}))
+        columns = {name: np.full(ITEMS, None, dtype=object) for name in SHOP.items.columns}
+        schema = fit_schema(SHOP, events, none, AttributeTable(ids=ids, columns=columns, changes={}))
         rows = ITEMS + RESERVED
         catalogue = Catalogue(
             vectors=np.zeros((rows, 1), dtype=np.float32),
@@ -109,15 +120,22 @@ def stand_in() -> StandIn:
 
 @pytest.fixture
 def state() -> Iterator[State]:
-    opened = open_state("sqlite://:memory:")
+    opened = open_state(MEMORY)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def desk(stand_in: StandIn, state: State) -> Desk:
+def item_log() -> Iterator[ItemLog]:
+    opened = open_item_log(MEMORY)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def desk(stand_in: StandIn, state: State, item_log: ItemLog) -> Desk:
     """A desk whose present is the year 2026-01-01T00:00:00Z."""
-    return Desk(cast("Pipeline", stand_in), state, clock=lambda: 1_767_225_600_000)
+    return Desk(cast("Pipeline", stand_in), state, item_log, clock=lambda: 1_767_225_600_000)
 
 
 async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
@@ -167,7 +185,7 @@ def run_door() -> Iterator[Callable[..., str]]:
 @pytest.fixture(scope="module")
 def client(run_door: Callable[..., str]) -> Iterator[httpx.Client]:
     """A client of a server that is ready, one for all tests of a module."""
-    url = run_door(lambda: Desk(cast("Pipeline", StandIn()), open_state("sqlite://:memory:")))
+    url = run_door(lambda: Desk(cast("Pipeline", StandIn()), open_state(MEMORY), open_item_log(MEMORY)))
     with httpx.Client(base_url=url, timeout=20) as opened:
         while opened.get("/readyz").status_code != 200:
             time.sleep(0.01)
