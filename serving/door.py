@@ -27,6 +27,7 @@ from serving.endpoints import ENDPOINTS, Endpoint
 from serving.openapi import openapi
 from serving.problems import HttpError, error_reply, of_validation, status_of
 from serving.wire import Application, Message, Receive, Response, Send, parse_json, read_body, stamped, to_json, write
+from serving.worker import Worker
 
 NATIVE = frozenset({"/livez", "/metrics"})
 """What BentoML answers itself."""
@@ -36,15 +37,15 @@ _SECONDS = Histogram("tailorbird_request_seconds", "Time to answer, by route and
 
 
 class Door:
-    """An ASGI application around BentoML's; the desk behind it is opened in a thread at the start."""
+    """An ASGI application around BentoML's; the worker behind it is opened in a thread at the start."""
 
-    def __init__(self, native: Application, open_desk: Callable[[], Desk], threads: int, max_waiting: int) -> None:
+    def __init__(self, native: Application, open_worker: Callable[[], Worker], threads: int, max_waiting: int) -> None:
         """`threads` requests are worked on at a time, `max_waiting` more may wait."""
         self._native = native
-        self._open_desk = open_desk
+        self._open_worker = open_worker
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="tailorbird")
         self._places = threads + max_waiting
-        self._desk: Desk | None = None
+        self._worker: Worker | None = None
         self._closed = partial(
             HttpError,
             HTTPStatus.SERVICE_UNAVAILABLE,
@@ -69,13 +70,13 @@ class Door:
             await self._native(scope, receive, send)
         finally:
             self._pool.shutdown()
-            if self._desk:
-                self._desk.close()
+            if self._worker:
+                self._worker.close()
 
     def _open(self) -> None:
         try:
-            self._desk = self._open_desk()
-            _LOG.info("bundle %s is ready", self._desk.bundle)
+            self._worker = self._open_worker()
+            _LOG.info("bundle %s is ready", self._worker.desk.bundle)
         except TailorbirdError as error:
             _LOG.error("not ready: %s", error)
             self._closed = partial(HttpError, HTTPStatus.SERVICE_UNAVAILABLE, error.code, error.message, error.hint)
@@ -112,7 +113,7 @@ class Door:
 
     async def _work(self, job: Callable[[Desk], Response]) -> Response:
         """Run a job in the pool. Raises HttpError at once when the desk is closed or too many jobs wait."""
-        if self._desk is None:
+        if self._worker is None:
             raise self._closed()
         if self._places <= 0:
             raise HttpError(
@@ -120,14 +121,15 @@ class Door:
             )
         self._places -= 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, job, self._desk)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, job, self._worker.desk)
         finally:
             self._places += 1
 
     async def _readyz(self) -> Response:
         def check(desk: Desk) -> Response:
             desk.check()
-            return Response(HTTPStatus.OK, orjson.dumps({"ready": True, "bundle": desk.bundle}))
+            standing = self._worker.standing() if self._worker else {}
+            return Response(HTTPStatus.OK, orjson.dumps({"ready": True, "bundle": desk.bundle, **standing}))
 
         return await self._work(check)
 

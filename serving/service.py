@@ -9,7 +9,7 @@ import bentoml
 
 from serving.door import Door
 from serving.openapi import ROUTES
-from serving.opening import open_desk, serving_config
+from serving.opening import open_worker, serving_config
 from serving.wire import Application
 
 __all__ = ["ROUTES", "Tailorbird"]
@@ -21,7 +21,7 @@ class WithDoor(bentoml.Service[Any]):  # type: ignore[misc]  # BentoML has no ty
     """A service whose application stands behind our door."""
 
     def to_asgi(self, is_main: bool = True) -> Application:
-        return Door(super().to_asgi(is_main), open_desk, CONFIG.threads, CONFIG.max_waiting)
+        return Door(super().to_asgi(is_main), open_worker, CONFIG.threads, CONFIG.max_waiting)
 
 
 @bentoml.service(

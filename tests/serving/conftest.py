@@ -24,9 +24,12 @@ from serving.answers import Answer, Query, RankedItem, Reason, Shortfall
 from serving.catalogue import Catalogue
 from serving.desk import Desk
 from serving.door import Door
+from serving.live import Live
 from serving.pipeline import Pipeline
+from serving.snapshot import Snapshot
 from serving.state import ItemLog, open_item_log, open_state
 from serving.state.protocol import State
+from serving.worker import Worker
 
 ITEMS = 30
 MEMORY = "sqlite://:memory:"
@@ -149,6 +152,12 @@ async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"native"})
 
 
+def worker_before(desk: Desk) -> Worker:
+    """A worker of one desk that nothing replaces."""
+    pipeline = desk._pipeline
+    return Worker(Live(Snapshot(pipeline.bundle, pipeline, 0), lambda _: desk))
+
+
 class Running:
     """A server on a free port, in a thread."""
 
@@ -174,7 +183,8 @@ def run_door() -> Iterator[Callable[..., str]]:
     running: list[Running] = []
 
     def start(open_desk: Callable[[], Desk], threads: int = 2, max_waiting: int = 8) -> str:
-        running.append(Running(Door(nothing_else, open_desk, threads, max_waiting)))
+        door = Door(nothing_else, lambda: worker_before(open_desk()), threads, max_waiting)
+        running.append(Running(door))
         return running[-1].url
 
     yield start

@@ -243,7 +243,7 @@ def test_other_routes_and_methods(client: httpx.Client) -> None:
     live = client.get("/livez")
     assert live.text == "native"
     assert live.headers["x-tailorbird-worker"] == client.get("/readyz").headers["x-tailorbird-worker"]
-    assert client.get("/readyz").json() == {"ready": True, "bundle": "standin"}
+    assert client.get("/readyz").json() == {"ready": True, "bundle": "standin", "item_changes": 0}
     assert client.get("/").headers["content-type"].startswith("text/html")
     head = client.head("/")
     assert (head.status_code, head.content) == (200, b"")

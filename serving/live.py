@@ -1,0 +1,33 @@
+"""What answers now: one reference, replaced whole, while every request goes on with the one that it took."""
+
+import threading
+from collections.abc import Callable
+
+from serving.desk import Desk
+from serving.pipeline import Pipeline
+from serving.snapshot import Snapshot
+
+
+class Live:
+    """The present snapshot and the desk over it. Reading takes no lock; whoever replaces holds `changing`."""
+
+    def __init__(self, snapshot: Snapshot, desk_over: Callable[[Pipeline], Desk]) -> None:
+        """`desk_over` makes the desk of a pipeline."""
+        self.changing = threading.Lock()
+        """Held from reading a snapshot to replacing it with one made from it, so that none is lost."""
+        self._desk_over = desk_over
+        self._now = (snapshot, desk_over(snapshot.pipeline))
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What answers now."""
+        return self._now[0]
+
+    @property
+    def desk(self) -> Desk:
+        """The desk for one request; the next request may get another."""
+        return self._now[1]
+
+    def replace(self, snapshot: Snapshot) -> None:
+        """Let another snapshot answer from the next request on."""
+        self._now = (snapshot, self._desk_over(snapshot.pipeline))

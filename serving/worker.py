@@ -1,0 +1,38 @@
+"""One worker's inside: the desk that answers now, and the threads that keep it fresh."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from serving.desk import Desk
+from serving.live import Live
+from serving.repeating import Repeating
+from serving.swap import RegistryWatcher
+
+
+class Worker:
+    """What stands behind the door."""
+
+    def __init__(self, live: Live, threads: Sequence[Repeating] = (), watcher: RegistryWatcher | None = None) -> None:
+        """Starts the threads; `watcher` tells of bundles that were refused."""
+        self._live = live
+        self._threads = threads
+        self._watcher = watcher
+        for thread in threads:
+            thread.start()
+
+    @property
+    def desk(self) -> Desk:
+        """The desk for one request; the next request may get another."""
+        return self._live.desk
+
+    def standing(self) -> dict[str, Any]:
+        """What an operator should know: up to which item change this worker answers, and what was refused."""
+        standing = {"item_changes": self._live.snapshot.number}
+        refusal = self._watcher.refusal if self._watcher else None
+        return standing if refusal is None else {**standing, "refused": refusal._asdict()}
+
+    def close(self) -> None:
+        """Stop the threads and give back the store."""
+        for thread in self._threads:
+            thread.stop()
+        self.desk.close()
