@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.arrays import FloatArray, IntArray
+from features.arrays import ByRow, FloatArray, IntArray
 from features.moments import day_of_week, gap_codes, hour_of_day
 from features.person import NO_CONTEXT, Person
 from features.schema import Schema
@@ -96,6 +96,6 @@ def query_contexts(schema: Schema, person: Person, history: History, queries: In
     return np.concatenate(parts, axis=1) if parts else np.empty((len(queries), 0), dtype=np.int64)
 
 
-def history_vectors(item_vectors: FloatArray, history: History) -> FloatArray:
+def history_vectors(item_vectors: ByRow[np.float32], history: History) -> FloatArray:
     """float32 [T, D]: the rows of the (memory-mapped) item table that a history names."""
     return np.ascontiguousarray(item_vectors[history.item_rows])

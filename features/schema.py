@@ -115,8 +115,9 @@ class Schema:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the schema's content."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of the schema's content, its item ids included."""
+        content = json.dumps(self.to_json(), sort_keys=True).encode()
+        return hashlib.sha256(content + self.items.digest()).hexdigest()
 
     def encode_types(self, types: Iterable[str]) -> IntArray:
         """int64 [T] codes of event types; UNKNOWN for a type that training did not know."""
@@ -145,10 +146,9 @@ class Schema:
         return np.concatenate(codes, axis=1) if codes else np.empty((count, 0), dtype=np.int64)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data from which `from_json` makes an equal schema."""
+        """Plain data from which `from_json` makes an equal schema, given the items, which may be a million."""
         return {
             "dataset": self.dataset.model_dump(mode="json", by_alias=True),
-            "items": list(self.items.ids),
             "item_fields": [one.to_json() for one in self.item_fields],
             "user_fields": [one.to_json() for one in self.user_fields],
             "changing_user_fields": [one.to_json() for one in self.changing_user_fields],
@@ -158,7 +158,7 @@ class Schema:
         }
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Self:
+    def from_json(cls, content: dict[str, Any], items: Vocabulary) -> Self:
         """The inverse of `to_json`."""
         fields = {
             name: tuple(Field.from_json(one) for one in content[name])
@@ -166,7 +166,7 @@ class Schema:
         }
         return cls(
             dataset=DatasetConfig.parse(content["dataset"]),
-            items=Vocabulary(content["items"]),
+            items=items,
             value_edges=tuple(content["value_edges"]),
             max_gap_code=content["max_gap_code"],
             **fields,

@@ -16,6 +16,7 @@ from typing import Any
 
 from features.errors import BundleError
 from features.schema import Schema
+from features.vocabulary import Vocabulary
 from serving.calibration import Calibration
 from serving.catalogue import Catalogue
 from serving.graph import Graph
@@ -24,8 +25,9 @@ from serving.settings import PipelineSettings
 from serving.statistics import Statistics
 from serving.transitions import Transitions
 
-FORMAT = 2
-"""2: the fingerprint covers the whole manifest, not the hashes of the files alone."""
+FORMAT = 3
+"""2: the fingerprint covers the whole manifest, not the hashes of the files alone. 3: item ids, titles and orders are
+mapped files."""
 MANIFEST = "manifest.json"
 _REQUIRED = ("fingerprint", "schema", "files")
 
@@ -66,7 +68,7 @@ def seal_bundle(staging: Path, target: Path, provenance: dict[str, Any]) -> Path
     """
     if target.exists():
         raise BundleError(f"{target} exists, and a bundle never changes", hint="Write to a new directory.")
-    schema = Schema.from_json(_read_json(staging / "schema.json"))
+    schema = _read_schema(staging)
     _write_manifest(staging, {**provenance, "format": FORMAT, "schema": schema.fingerprint})
     for path in _files(staging):
         with path.open("rb") as file:
@@ -85,22 +87,34 @@ def open_bundle(path: Path) -> Bundle:
 
 def assemble(path: Path, manifest: dict[str, Any]) -> Bundle:
     """Open the parts that lie in a directory, without asking whether they are right: for training's staging."""
-    schema = Schema.from_json(_read_json(path / "schema.json"))
     ranker = path / "ranker.onnx"
+    catalogue = Catalogue.load(path / "catalogue")
     return Bundle(
         path=path,
         manifest=manifest,
-        schema=schema,
+        schema=_read_schema(path),
         settings=PipelineSettings.parse(_read_json(path / "settings.json")),
-        catalogue=Catalogue.load(path / "catalogue"),
+        catalogue=catalogue,
         statistics=Statistics.load(path / "statistics"),
         transitions=Transitions.load(path / "transitions"),
-        index=ItemIndex.load(path / "index.faiss"),
+        index=ItemIndex.load(path / "index.faiss", catalogue.vectors),
         user_tower=Graph(path / "user_tower.onnx"),
         item_tower=Graph(path / "item_tower.onnx"),
         ranker=Graph(ranker) if ranker.exists() else None,
         calibration=Calibration.parse(_read_json(path / "calibration.json")),
     )
+
+
+def save_schema(schema: Schema, directory: Path) -> None:
+    """Write a schema where a bundle has it: plain data, and the item ids beside the other tables of items."""
+    content = json.dumps(schema.to_json(), ensure_ascii=False, indent=1)
+    (directory / "schema.json").write_text(content, encoding="utf-8")
+    schema.items.save(directory / "catalogue" / "ids")
+
+
+def _read_schema(directory: Path) -> Schema:
+    content = _read_json(directory / "schema.json")
+    return Schema.from_json(content, Vocabulary.load(directory / "catalogue" / "ids"))
 
 
 def verify_bundle(path: Path) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import numpy as np
 
 from features.arrays import IntArray
 from serving.situation import Situation
-from serving.sources import SOURCES, active_sources
+from serving.sources import SOURCES, Popular, active_sources
 
 UNRANKED = 0
+FILLING = Popular()
 
 
 class Candidates(NamedTuple):
@@ -26,10 +27,16 @@ class Candidates(NamedTuple):
         return tuple(SOURCES[one].name for one in order)
 
 
-def retrieve(situation: Situation) -> Candidates:
-    """Ask every active source; nothing that is blocked comes back."""
+def retrieve(situation: Situation, wanted: int = 0) -> Candidates:
+    """Ask every active source; only eligible items come back, and at least `wanted` of them where there are so many.
+
+    What the sources leave open is filled by popularity, so that a filter or a long history never empties an answer.
+    """
     lists = {source.name: source.retrieve(situation, size) for source, size in active_sources(situation)}
-    rows = np.unique(np.concatenate([*lists.values(), np.empty(0, dtype=np.int64)]))
+    rows = _union(lists)
+    if len(rows) < wanted:
+        lists[FILLING.name] = FILLING.retrieve(situation, wanted)
+        rows = _union(lists)
     return Candidates(rows, _ranks(rows, lists))
 
 
@@ -39,6 +46,10 @@ def given(situation: Situation, rows: IntArray) -> Candidates:
     distinct = np.unique(rows)
     kept = {name: _only(found, distinct) for name, found in lists.items()}
     return Candidates(distinct, _ranks(distinct, kept))
+
+
+def _union(lists: dict[str, IntArray]) -> IntArray:
+    return np.unique(np.concatenate([*lists.values(), np.empty(0, dtype=np.int64)]))
 
 
 def _only(found: IntArray, distinct: IntArray) -> IntArray:

@@ -1,36 +1,70 @@
 """Which items may be shown at a moment: to anybody, and to this person.
 
-A rule about items alone goes into `closed_rows`, which binds every answer; one about the person into `blocked_rows`.
+A rule about items alone goes into `open_to_all`, which binds every answer; one about the person into `open_to`.
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from features.arrays import BoolArray
+from features.arrays import BoolArray, IntArray
 from features.dataset import AfterDays
 from features.moments import DAY
 from features.person import Person
 from features.schema import Schema
 from features.vocabulary import RESERVED
+from serving.bitmap import Bitmap, contains, members, size, unpack, without
 from serving.catalogue import Catalogue
 
+FEW = 10_000
+"""Up to so many eligible items a source looks at each of them; among more it searches."""
 
-def blocked_rows(
+
+@dataclass(frozen=True)
+class Eligible:
+    """The rows that one answer may show."""
+
+    bitmap: Bitmap
+
+    def has(self, rows: IntArray) -> BoolArray:
+        """bool [n]: whether each row may be shown."""
+        return contains(self.bitmap, rows)
+
+    @cached_property
+    def count(self) -> int:
+        """Number of rows that may be shown."""
+        return size(self.bitmap)
+
+    @cached_property
+    def few(self) -> IntArray | None:
+        """The rows themselves, int64 [n] ascending, when they are at most `FEW`."""
+        return members(self.bitmap) if self.count <= FEW else None
+
+    def mask(self, n_rows: int) -> BoolArray:
+        """bool [R]: the same, one by one."""
+        return unpack(self.bitmap, n_rows)
+
+    def among(self, others: Bitmap) -> "Eligible":
+        """Those that are in another set too."""
+        return Eligible(self.bitmap & others)
+
+    def but(self, rows: IntArray) -> "Eligible":
+        """All but some rows."""
+        return Eligible(without(self.bitmap, rows))
+
+
+def open_to(
     schema: Schema, catalogue: Catalogue, person: Person, moment: int, exclude: Collection[str] = ()
-) -> BoolArray:
-    """bool [R]: rows that must not be shown to this person: those closed to all, and what they took lately."""
-    blocked = closed_rows(schema, catalogue, moment, exclude)
-    blocked[taken_rows(schema, person, moment)] = True
-    return blocked
+) -> Eligible:
+    """Rows that may be shown to this person: those open to all but for what they took lately."""
+    return open_to_all(schema, catalogue, moment, exclude).but(taken_rows(schema, person, moment))
 
 
-def closed_rows(schema: Schema, catalogue: Catalogue, moment: int, exclude: Collection[str] = ()) -> BoolArray:
-    """bool [R]: rows that must not be shown to anybody now: reserved, not available, excluded by the request."""
-    closed = catalogue.unavailable(moment)
-    if exclude:
-        closed[schema.items.rows(exclude)] = True
-    return closed
+def open_to_all(schema: Schema, catalogue: Catalogue, moment: int, exclude: Collection[str] = ()) -> Eligible:
+    """Rows that may be shown to anybody now: available, and not excluded by the request."""
+    return Eligible(catalogue.openings.at(moment)).but(schema.items.rows(exclude))
 
 
 def taken_rows(schema: Schema, person: Person, moment: int) -> np.ndarray:

@@ -1,51 +1,123 @@
 """Nearest-item search over item vectors.
 
 The index holds L2-normalised vectors by item row and searches by inner product, which is what the towers are
-trained on. Rows that may not be shown are given to the search, so that they never take an answer's place.
-One query per call: batched queries change the low bits of the scores (DESIGN.md, "Direction").
+trained on. The rows that may be shown are given to the search, so that no other ever takes an answer's place:
+
+- exact: all rows of a small catalogue are looked at, and all eligible rows when they are few;
+- probed: of a large catalogue the nearest cells are searched, more of them the fewer rows are eligible.
+
+What is found is put in order by exact products. Rows that changed since the index was written are left out of the
+search and looked at one by one. One query per call: batched queries change low bits (DESIGN.md, "Direction").
 """
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import faiss
 import numpy as np
 
-from features.arrays import BoolArray, FloatArray, IntArray
+from features.arrays import ByRow, FloatArray, IntArray
 from features.errors import BundleError
+from features.vocabulary import RESERVED
+from serving.eligibility import Eligible
+from serving.scores import best_of, dots
 
 NORM_TOLERANCE = 1e-3
+SPARE = 32
+"""Rows that a search in codes brings beyond those asked for: exact products may put them before others."""
+
+PlanName = Literal["exact", "probed"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How eligible rows are searched."""
+
+    name: PlanName
+    cells: int = 0
+    """Cells of the index that are searched; 0 when exact."""
 
 
 class ItemIndex:
-    """Exact inner-product index; positions are item rows."""
+    """Inner-product index; positions are item rows."""
 
-    def __init__(self, index: "faiss.Index") -> None:
+    def __init__(self, index: "faiss.Index", vectors: ByRow[np.float32], changed: IntArray | None = None) -> None:
+        """`vectors` float32 [R, D] by row; `changed` rows [n] ascending, whose vectors the index does not know."""
         self._index = index
+        self._vectors = vectors
+        self._changed = np.empty(0, dtype=np.int64) if changed is None else changed
 
     @classmethod
-    def build(cls, vectors: FloatArray, first_row: int) -> "ItemIndex":
-        """Index float32 [R, D]; rows below `first_row` are reserved.
+    def build(cls, vectors: FloatArray) -> "ItemIndex":
+        """An exact index of float32 [R, D].
 
         A zero vector is an item that the tower knows nothing of: its product of 0 would beat all that are unlike a
-        query, so a search must block it. Raises BundleError if any other vector is not normalised.
+        query, so a search must leave it out. Raises BundleError if any other vector is not normalised.
         """
-        norms = np.linalg.norm(vectors[first_row:], axis=1)
-        norms = norms[norms > 0]
-        if len(norms) and not np.allclose(norms, 1.0, atol=NORM_TOLERANCE):
-            raise BundleError(
-                f"item vectors must be L2-normalised; norms run from {norms.min():.3f} to {norms.max():.3f}",
-                hint="Was the item tower exported without its last layer?",
-            )
+        _require_unit(vectors)
         index = faiss.IndexFlatIP(vectors.shape[1])
         index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        return cls(index)
+        return cls(index, vectors)
 
-    def search(self, query: FloatArray, count: int, blocked: BoolArray) -> IntArray:
-        """Rows of the `count` best items that are not blocked, best first; query float32 [D], blocked bool [R]."""
-        bitmap = np.packbits(~blocked, bitorder="little")
+    @classmethod
+    def train(cls, vectors: FloatArray, cells: int, codes: str) -> "ItemIndex":
+        """An index of `cells` k-means cells that hold vectors as `codes` ("Flat", "SQ8", ...), in FAISS's words.
+
+        Raises BundleError if a vector is not normalised.
+        """
+        _require_unit(vectors)
+        index = faiss.index_factory(vectors.shape[1], f"IVF{cells},{codes}", faiss.METRIC_INNER_PRODUCT)
+        placed = np.ascontiguousarray(vectors[np.any(vectors, axis=1)])
+        index.train(placed)
+        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        return cls(index, vectors)
+
+    @property
+    def cells(self) -> int:
+        """Number of cells; 0 for an exact index."""
+        return int(getattr(self._index, "nlist", 0))
+
+    @property
+    def probes(self) -> int:
+        """Cells that are searched when every row is eligible; stored with the index."""
+        return int(getattr(self._index, "nprobe", 0))
+
+    @probes.setter
+    def probes(self, number: int) -> None:
+        self._index.nprobe = number  # type: ignore[attr-defined]
+
+    def with_changes(self, vectors: ByRow[np.float32], changed: IntArray) -> "ItemIndex":
+        """The same index over vectors of which some rows are others than those that it was built from."""
+        return ItemIndex(self._index, vectors, changed)
+
+    def plan(self, eligible: Eligible) -> Plan:
+        """How these rows would be searched."""
+        if not self.cells or eligible.few is not None:
+            return Plan("exact")
+        share = eligible.count / len(self._vectors)
+        return Plan("probed", min(self.cells, int(np.ceil(self.probes / share))))
+
+    def search(self, query: FloatArray, count: int, eligible: Eligible) -> IntArray:
+        """Rows of the `count` best eligible items, best first; query float32 [D]."""
+        plan = self.plan(eligible)
+        if self.cells and plan.name == "exact" and eligible.few is not None:
+            rows = eligible.few
+        else:
+            changed = self._changed[eligible.has(self._changed)]
+            unchanged = eligible.but(self._changed) if len(self._changed) else eligible
+            rows = np.sort(np.concatenate([self._found(query, count, unchanged, plan), changed]))
+        return best_of(rows, dots(self._vectors[rows], query), count)
+
+    def _found(self, query: FloatArray, count: int, eligible: Eligible, plan: Plan) -> IntArray:
         # The published types describe the C++ signatures, not the Python wrappers that take arrays.
-        allowed = faiss.IDSelectorBitmap(bitmap)  # type: ignore[call-arg, arg-type]
-        _, rows = self._index.search(query[None, :], count, params=faiss.SearchParameters(sel=allowed))  # type: ignore[call-arg]
+        allowed = faiss.IDSelectorBitmap(eligible.bitmap)  # type: ignore[call-arg, arg-type]
+        if plan.name == "probed":
+            how = faiss.SearchParametersIVF(sel=allowed, nprobe=plan.cells)  # type: ignore[call-arg]
+            count += SPARE
+        else:
+            how = faiss.SearchParameters(sel=allowed)  # type: ignore[call-arg, assignment]
+        _, rows = self._index.search(query[None, :], count, params=how)
         found: IntArray = rows[0][rows[0] >= 0]
         return found
 
@@ -54,7 +126,17 @@ class ItemIndex:
         faiss.write_index(self._index, str(path))
 
     @classmethod
-    def load(cls, path: Path) -> "ItemIndex":
+    def load(cls, path: Path, vectors: ByRow[np.float32]) -> "ItemIndex":
         """Map an index file that a manifest's hash vouches for; pages are shared between processes."""
         faiss.omp_set_num_threads(1)
-        return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY))
+        return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY), vectors)
+
+
+def _require_unit(vectors: FloatArray) -> None:
+    norms = np.linalg.norm(vectors[RESERVED:], axis=1)
+    norms = norms[norms > 0]
+    if len(norms) and not np.allclose(norms, 1.0, atol=NORM_TOLERANCE):
+        raise BundleError(
+            f"item vectors must be L2-normalised; norms run from {norms.min():.3f} to {norms.max():.3f}",
+            hint="Was the item tower exported without its last layer?",
+        )

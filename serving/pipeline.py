@@ -16,7 +16,7 @@ from features.vocabulary import RESERVED, UNKNOWN
 from serving.answers import Answer, Query, RankedItem, Shortfall
 from serving.bundle import Bundle
 from serving.candidates import Candidates, given, retrieve
-from serving.eligibility import closed_rows
+from serving.eligibility import open_to_all
 from serving.ranker_inputs import feature_names, ranker_rows
 from serving.reasons import reasons_for
 from serving.similar import similar_rows
@@ -47,7 +47,7 @@ class Pipeline:
         watch = _Watch()
         here = situation(self.bundle, person, moment, query.exclude)
         watch.lap("encode")
-        candidates = retrieve(here)
+        candidates = retrieve(here, query.k)
         watch.lap("retrieve")
         scores, probabilities = self.score(here, candidates)
         watch.lap("rank")
@@ -75,9 +75,8 @@ class Pipeline:
         """Items like the given ones (`similar`), taken along with them (`goes_with`), or after them (`next`)."""
         watch = _Watch()
         rows = self.bundle.schema.items.rows(item_ids)
-        blocked = closed_rows(self.bundle.schema, self.bundle.catalogue, moment, exclude)
-        blocked[rows] = True
-        found, scores = similar_rows(self.bundle, rows[rows >= RESERVED], k, kind, blocked)
+        eligible = open_to_all(self.bundle.schema, self.bundle.catalogue, moment, exclude).but(rows)
+        found, scores = similar_rows(self.bundle, rows[rows >= RESERVED], k, kind, eligible)
         items = tuple(self._plain(row, score, kind) for row, score in zip(found, scores, strict=True))
         watch.lap(kind)
         unknown = tuple(one for one, row in zip(item_ids, rows, strict=True) if row == UNKNOWN)
@@ -138,7 +137,7 @@ class Pipeline:
 def _shortfall(here: Situation, wanted: int, given_items: int) -> Shortfall | None:
     if given_items >= wanted:
         return None
-    eligible = int((~here.blocked).sum())
+    eligible = here.eligible.count
     if eligible <= given_items:
         cause = f"only {eligible} items may be shown: the others were taken, excluded, or are not available"
     else:

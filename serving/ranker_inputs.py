@@ -14,8 +14,9 @@ from features.moments import DAY, day_of_week, hour_of_day
 from features.schema import Schema
 from features.vocabulary import RESERVED
 from serving.candidates import UNRANKED, Candidates
+from serving.scores import dots
 from serving.situation import Situation
-from serving.sources import SOURCES, dots
+from serving.sources import SOURCES, newest_place
 from serving.statistics import UNSEEN
 from serving.transitions import KERNELS
 
@@ -98,7 +99,7 @@ def _sources(situation: Situation, candidates: Candidates) -> list[FloatArray]:
 
 
 def _kernels(situation: Situation, candidates: Candidates) -> list[FloatArray]:
-    return list(situation.transitions.kernels[candidates.rows].T)
+    return list(situation.transitions.kernels_of(candidates.rows).T)
 
 
 def _cosines(situation: Situation, candidates: Candidates) -> list[FloatArray]:
@@ -139,11 +140,8 @@ def _untaken(situation: Situation, candidates: Candidates) -> list[FloatArray]:
 def _taken(situation: Situation, candidates: Candidates) -> list[FloatArray]:
     """How often and how long ago the person took the item, and of which type the newest event was."""
     history, rows = situation.history, candidates.rows
-    total = len(situation.bundle.catalogue)
-    times = np.bincount(history.item_rows, minlength=total)[rows]
-    last = np.full(total, -1, dtype=np.int64)
-    last[history.item_rows] = np.arange(len(history.item_rows))
-    place = last[rows]
+    times = times_taken(history.item_rows, rows)
+    place = newest_place(history.item_rows, rows)
     known = place >= 0
     types = np.where(known, np.append(history.type_codes, 0)[place], 0)
     moments = np.where(known, np.append(history.moments, 0)[place], situation.moment)
@@ -154,6 +152,12 @@ def _taken(situation: Situation, candidates: Candidates) -> list[FloatArray]:
         np.log1p(np.clip(days, 0.0, FAR_DAYS)),
         *((types == code).astype(np.float32) for code in codes),
     ]
+
+
+def times_taken(history: IntArray, rows: IntArray) -> IntArray:
+    """int64 [n]: how often each row stands in a history [T]."""
+    ordered = np.sort(history)
+    return np.searchsorted(ordered, rows, side="right") - np.searchsorted(ordered, rows, side="left")
 
 
 def _affinities(situation: Situation, candidates: Candidates) -> list[FloatArray]:

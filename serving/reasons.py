@@ -4,8 +4,8 @@ import numpy as np
 
 from features.arrays import FloatArray, IntArray
 from serving.answers import Reason
+from serving.scores import dots
 from serving.situation import Situation
-from serving.sources import dots
 
 EXPLAINED_EVENTS = 50
 """Newest events among which the reason is sought."""
@@ -37,7 +37,8 @@ def _reason(situation: Situation, row: int, source: str) -> Reason:
 def _weights(situation: Situation, row: int, source: str, past: IntArray) -> FloatArray:
     """How much each event of the past (newest first) speaks for an item, in the source's measure."""
     if source == "nearest":
-        return dots(situation.bundle.catalogue.vectors[past], situation.bundle.catalogue.vectors[row])
+        vectors = situation.bundle.catalogue.vectors
+        return dots(vectors[past], vectors[np.array([row])][0])
     if source == "again":
         same: FloatArray = (past == row).astype(np.float32)
         return same

@@ -12,7 +12,7 @@ from features.arrays import BoolArray, FloatArray
 from features.histories import History, encode_history, history_vectors, sequence_inputs
 from features.person import Person
 from serving.bundle import Bundle
-from serving.eligibility import blocked_rows
+from serving.eligibility import Eligible, open_to
 from serving.transitions import TransitionEvidence
 
 
@@ -24,14 +24,19 @@ class Situation:
     person: Person
     moment: int
     history: History
-    blocked: BoolArray
-    """bool [R]: rows that must not be shown."""
+    eligible: Eligible
+    """Rows that may be shown."""
     history_vectors: FloatArray
     """float32 [T, D], oldest first."""
     user_vector: FloatArray
     """float32 [D]: the user tower's answer for the history, the profile and the moment."""
     transitions: TransitionEvidence
-    """What the transition counts say about every item row after this history."""
+    """What the transition counts say about items after this history."""
+
+    @property
+    def open_rows(self) -> BoolArray:
+        """bool [R]: rows that may be shown; for training, which judges the whole catalogue."""
+        return self.eligible.mask(len(self.bundle.catalogue))
 
 
 def situation(bundle: Bundle, person: Person, moment: int, exclude: Collection[str] = ()) -> Situation:
@@ -43,7 +48,7 @@ def situation(bundle: Bundle, person: Person, moment: int, exclude: Collection[s
         person=person,
         moment=moment,
         history=history,
-        blocked=blocked_rows(bundle.schema, bundle.catalogue, person, moment, exclude),
+        eligible=open_to(bundle.schema, bundle.catalogue, person, moment, exclude),
         history_vectors=vectors,
         user_vector=_user_vector(bundle, person, history, vectors, moment),
         transitions=bundle.transitions.query(history.item_rows),

@@ -7,10 +7,16 @@ from typing import Protocol
 
 import numpy as np
 
-from features.arrays import FloatArray, IntArray
+from features.arrays import ByRow, FloatArray, IntArray
 from features.moments import DAY
+from serving.bitmap import members
+from serving.eligibility import Eligible
+from serving.scores import best_of, dots
 from serving.situation import Situation
-from serving.statistics import UNSEEN
+from serving.statistics import UNSEEN, Order
+
+MOST_NEW = 10_000
+"""Newest items among which `New` looks for those nearest to a person."""
 
 
 class Source(Protocol):
@@ -19,7 +25,7 @@ class Source(Protocol):
     name: str
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
-        """Rows of at most `count` items that are not blocked, best first; int64 [n]."""
+        """Rows of at most `count` eligible items, best first; int64 [n]."""
         ...
 
     def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
@@ -33,8 +39,8 @@ class Nearest:
     name = "nearest"
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
-        blocked = situation.blocked | ~situation.bundle.catalogue.placed
-        return situation.bundle.index.search(situation.user_vector, count, blocked)
+        bundle = situation.bundle
+        return bundle.index.search(situation.user_vector, count, situation.eligible.among(bundle.catalogue.placed))
 
     def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
         return dots(situation.bundle.catalogue.vectors[rows], situation.user_vector)
@@ -46,12 +52,12 @@ class AfterHistory:
     name = "transitions"
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
-        if len(situation.history.item_rows) == 0:
-            return np.empty(0, dtype=np.int64)
-        return best(situation.transitions.total, count, situation)
+        following = situation.transitions.rows
+        rows = following[situation.eligible.has(following)]
+        return best_of(rows, situation.transitions.totals(rows), count)
 
     def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
-        return situation.transitions.total[rows]
+        return situation.transitions.totals(rows)
 
 
 class Popular:
@@ -60,7 +66,8 @@ class Popular:
     name = "popular"
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
-        return best(situation.bundle.statistics.popularity, count, situation)
+        statistics = situation.bundle.statistics
+        return first_eligible(statistics.by_popularity, statistics.popularity, count, situation.eligible)
 
     def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
         return np.log1p(situation.bundle.statistics.popularity[rows])
@@ -74,7 +81,8 @@ class Trending:
     def retrieve(self, situation: Situation, count: int) -> IntArray:
         if not situation.bundle.schema.reads_gaps:
             return np.empty(0, dtype=np.int64)
-        return best(situation.bundle.statistics.recent, count, situation)
+        statistics = situation.bundle.statistics
+        return first_eligible(statistics.by_recent, statistics.recent, count, situation.eligible)
 
     def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
         return np.log1p(situation.bundle.statistics.recent[rows])
@@ -89,15 +97,15 @@ class Again:
         newest_first = situation.history.item_rows[::-1]
         _, first = np.unique(newest_first, return_index=True)
         distinct = newest_first[np.sort(first)]
-        kept: IntArray = distinct[~situation.blocked[distinct]][:count]
+        kept: IntArray = distinct[situation.eligible.has(distinct)][:count]
         return kept
 
     def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
         """1 / (1 + number of events since the item's newest one); 0 for what was never taken."""
-        last = np.zeros(len(situation.bundle.catalogue), dtype=np.float32)
-        length = len(situation.history.item_rows)
-        last[situation.history.item_rows] = 1.0 / np.arange(length, 0, -1, dtype=np.float32)
-        return last[rows]
+        places = newest_place(situation.history.item_rows, rows)
+        since = len(situation.history.item_rows) - places
+        scores: FloatArray = np.where(places >= 0, 1.0 / since, 0.0).astype(np.float32)
+        return scores
 
 
 class New:
@@ -108,21 +116,20 @@ class New:
     def retrieve(self, situation: Situation, count: int) -> IntArray:
         if not situation.bundle.schema.reads_gaps:
             return np.empty(0, dtype=np.int64)
-        catalogue = situation.bundle.catalogue
-        fresh = np.flatnonzero(self._fresh(situation) & catalogue.placed & ~situation.blocked)
-        order = np.argsort(-dots(catalogue.vectors[fresh], situation.user_vector), kind="stable")
-        kept: IntArray = fresh[order[:count]]
-        return kept
+        bundle = situation.bundle
+        fresh = np.sort(bundle.statistics.seen_since(self._since(situation), MOST_NEW))
+        fresh = fresh[situation.eligible.among(bundle.catalogue.placed).has(fresh)]
+        return best_of(fresh, dots(bundle.catalogue.vectors[fresh], situation.user_vector), count)
 
     def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
-        return self._fresh(situation)[rows].astype(np.float32)
+        first = situation.bundle.statistics.first_seen[rows]
+        fresh: FloatArray = ((first >= self._since(situation)) & (first != UNSEEN)).astype(np.float32)
+        return fresh
 
-    def _fresh(self, situation: Situation) -> np.ndarray:
-        """bool [R]: counted back from the newest known event, so that an old service still has new items."""
+    def _since(self, situation: Situation) -> float:
+        """Counted back from the newest known event, so that an old service still has new items."""
         bundle = situation.bundle
-        since = np.minimum(situation.moment, bundle.statistics.newest) - bundle.settings.new_days * DAY
-        first = bundle.statistics.first_seen
-        return np.asarray((first >= since) & (first != UNSEEN))
+        return min(situation.moment, bundle.statistics.newest) - bundle.settings.new_days * DAY
 
 
 SOURCES: tuple[Source, ...] = (Nearest(), AfterHistory(), Popular(), Trending(), Again(), New())
@@ -135,18 +142,29 @@ def active_sources(situation: Situation) -> list[tuple[Source, int]]:
 
 
 def best(scores: FloatArray, count: int, situation: Situation) -> IntArray:
-    """Rows of the `count` highest scores [R] that are not blocked; ties go to the lower row."""
-    allowed = np.flatnonzero(~situation.blocked)
-    values = scores[allowed]
-    if len(values) > count:
-        floor = np.partition(values, len(values) - count)[len(values) - count]
-        kept = np.flatnonzero(values >= floor)
-        allowed, values = allowed[kept], values[kept]
-    order = np.argsort(-values, kind="stable")[:count]
-    chosen: IntArray = allowed[order]
-    return chosen
+    """Eligible rows of the `count` highest scores [R]; for training, which judges the whole catalogue."""
+    rows = members(situation.eligible.bitmap)
+    return best_of(rows, scores[rows], count)
 
 
-def dots(vectors: FloatArray, query: FloatArray) -> FloatArray:
-    """float32 [n]: inner products, each independent of the others, so that no batch size changes a bit."""
-    return np.asarray(np.einsum("nd,d->n", vectors, query))
+def first_eligible(order: Order, values: ByRow[np.float32], count: int, eligible: Eligible) -> IntArray:
+    """The `count` eligible rows that come first in an order by descending `values`."""
+    if eligible.few is not None:
+        return best_of(eligible.few, values[eligible.few], count)
+    found: list[IntArray] = []
+    start, size, missing = 0, 2 * count, count
+    while missing > 0 and start < len(order):
+        part = order[start : start + size].astype(np.int64)
+        found.append(part[eligible.has(part)][:missing])
+        missing -= len(found[-1])
+        start, size = start + size, 4 * size
+    return np.concatenate([*found, np.empty(0, dtype=np.int64)])
+
+
+def newest_place(history: IntArray, rows: IntArray) -> IntArray:
+    """int64 [n]: place in a history [T], oldest first, of the newest event with each row; -1 where there is none."""
+    distinct, first = np.unique(history[::-1], return_index=True)
+    if len(distinct) == 0:
+        return np.full(len(rows), -1, dtype=np.int64)
+    places = np.minimum(np.searchsorted(distinct, rows), len(distinct) - 1)
+    return np.where(distinct[places] == rows, len(history) - 1 - first[places], -1)

@@ -4,31 +4,67 @@ R item rows. Windows are counted back from the newest event of the slice, never 
 service on old data still answers.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
-from features.arrays import FloatArray, IntArray
+from features.arrays import ByRow, FloatArray, IntArray
+from features.vocabulary import RESERVED
 
 UNSEEN = np.iinfo(np.int64).max
+Order = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Statistics:
     """One value per item row; rows without events hold zeros, UNSEEN for `first_seen`."""
 
-    popularity: FloatArray
+    popularity: ByRow[np.float32]
     """float32 [R]: number of positive events."""
-    recent: FloatArray
+    recent: ByRow[np.float32]
     """float32 [R]: positive events weighted by 2^(-age / half-life); zeros where events have no time."""
-    first_seen: IntArray
+    first_seen: ByRow[np.int64]
     """int64 [R]: moment of the first event."""
-    mean_value: FloatArray
+    mean_value: ByRow[np.float32]
     """float32 [R]: mean event value, shrunk towards the mean of all, minus that mean."""
+    by_popularity: Order
+    """int32 [R - 2]: rows, most popular first; ties go to the lower row."""
+    by_recent: Order
+    """int32 [R - 2]: the same by `recent`."""
+    by_first_seen: Order
+    """int32 [n]: rows that were seen, the earliest first."""
     newest: int
     """Moment of the newest event of the slice."""
+
+    @classmethod
+    def of(
+        cls, *, popularity: FloatArray, recent: FloatArray, first_seen: IntArray, mean_value: FloatArray, newest: int
+    ) -> Self:
+        """Statistics with the orders that follow from them."""
+        seen = np.flatnonzero(first_seen != UNSEEN)
+        return cls(
+            popularity,
+            recent,
+            first_seen,
+            mean_value,
+            by_popularity=_descending(popularity),
+            by_recent=_descending(recent),
+            by_first_seen=seen[np.argsort(first_seen[seen], kind="stable")].astype(np.int32),
+            newest=newest,
+        )
+
+    def seen_since(self, moment: float, most: int) -> IntArray:
+        """int64 [n <= most]: the newest of those rows that were first seen at or after a moment, ascending by time."""
+        order = self.by_first_seen
+        start = bisect_left(range(len(order)), moment, key=lambda place: self._first(int(order[place])))
+        return order[max(start, len(order) - most) :].astype(np.int64)
+
+    def _first(self, row: int) -> int:
+        return int(self.first_seen[np.array([row])][0])
 
     def save(self, directory: Path) -> None:
         """Write one .npy per array."""
@@ -46,3 +82,8 @@ class Statistics:
         }
         newest = int(np.load(directory / "newest.npy", allow_pickle=False))
         return cls(**arrays, newest=newest)
+
+
+def _descending(values: FloatArray) -> Order:
+    order: Order = (np.argsort(-values[RESERVED:], kind="stable") + RESERVED).astype(np.int32)
+    return order

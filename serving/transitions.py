@@ -9,11 +9,15 @@ The score of item b after a history h, newest event first, is
 after "PCTM" of spotify-research/sequential-capacity-probes (RecSys 2026). What `query` answers for a history
 is the same to the bit whenever it is asked: sums run in one order on one thread.
 
+A question costs as much as the followers of a history are many, however large the catalogue is.
+
 Letters: R rows of the item table, N stored entries, T events of a history, K kernels of the ranker.
 """
 
+import threading
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +26,16 @@ from pydantic import Field
 from features.arrays import FloatArray, IntArray
 from features.errors import BundleError
 from features.strict import StrictConfig
-from features.vocabulary import RESERVED
+from features.vocabulary import PAD, RESERVED
 
 DENSE_CELLS = 16_000_000
 """Up to this many R x R cells the evidence is also held dense, in at most 64 MB of each process."""
 RECENT_EVENTS = 20
 RECENT_DECAY = 0.6
+HISTORY = 4
+"""The kernel whose sum is the score."""
 KERNELS = ("last_item", "last_item_next", "recent_decayed", "recent_even", "history")
-"""The columns of `evidence_of`: what follows the last item at all distances, and at distance 1; the newest
+"""The columns of the evidence: what follows the last item at all distances, and at distance 1; the newest
 20 events weighted .6^age, and evenly; the whole history as in the score, without popularity."""
 
 _ARRAYS = {
@@ -73,13 +79,28 @@ class TransitionSettings(StrictConfig):
         return weights
 
 
-class TransitionEvidence(NamedTuple):
-    """All that the transitions say about each item after one history."""
+@dataclass(frozen=True)
+class TransitionEvidence:
+    """All that the transitions say after one history, of the n items that ever followed something in it."""
 
-    total: FloatArray
-    """float32 [R] score with the popularity term; -inf at the reserved rows."""
+    rows: IntArray
+    """int64 [n], ascending."""
     kernels: FloatArray
-    """float32 [R, K] evidence by kernel, named in `KERNELS`; 0 where there is none."""
+    """float32 [n, K] evidence by kernel, named in `KERNELS`."""
+    transitions: "Transitions"
+
+    def totals(self, rows: IntArray) -> FloatArray:
+        """float32 [m] score of any rows, with the popularity term."""
+        return self.kernels_of(rows)[:, HISTORY] + self.transitions.popularity_term(rows)
+
+    def kernels_of(self, rows: IntArray) -> FloatArray:
+        """float32 [m, K] evidence of any rows; 0 where there is none."""
+        evidence = np.zeros((len(rows), len(KERNELS)), dtype=np.float32)
+        if len(self.rows):
+            places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+            found = self.rows[places] == rows
+            evidence[found] = self.kernels[places[found]]
+        return evidence
 
 
 class Transitions:
@@ -109,9 +130,8 @@ class Transitions:
         self.next_evidence = next_evidence
         self.log_popularity = log_popularity
         self.settings = settings
-        self._popularity_term = (settings.popularity_weight * log_popularity).astype(np.float32)
-        self._popularity_term[:RESERVED] = -np.inf
         self._dense = self._laid_out() if self.n_rows**2 <= DENSE_CELLS else None
+        self._scratch = threading.local()
 
     @property
     def n_rows(self) -> int:
@@ -121,42 +141,85 @@ class Transitions:
     def scores(self, history_rows: IntArray) -> FloatArray:
         """float32 [R] score of every item after a history of item rows [T], oldest first; -inf if reserved.
 
+        For training, which judges the whole catalogue; an answer asks `query`, which costs less.
         Rows that the fit did not know are passed over. Without any known row the score is popularity's alone.
         """
-        rows = self._known(history_rows)
-        return self._history(rows) + self._popularity_term
+        return self.query(history_rows).totals(np.arange(self.n_rows))
 
-    def evidence_of(self, history_rows: IntArray) -> FloatArray:
-        """float32 [R, K] evidence of every item by kernel of `KERNELS`, after a history of item rows [T]."""
-        return self.query(history_rows).kernels
+    def popularity_term(self, rows: IntArray) -> FloatArray:
+        """float32 [n] part of the score that popularity has; a row that the fit did not know is one without events."""
+        logs = self.log_popularity[np.where(rows < self.n_rows, rows, PAD)]
+        weighted = np.asarray(self.settings.popularity_weight * logs, dtype=np.float32)
+        weighted[rows < RESERVED] = -np.inf
+        return weighted
 
     def query(self, history_rows: IntArray) -> TransitionEvidence:
-        """Both `scores` and `evidence_of` in one pass."""
+        """What follows a history of item rows [T], oldest first."""
+        newest_first = self._known(history_rows)
+        if len(newest_first) == 0:
+            nothing = np.zeros((0, len(KERNELS)), dtype=np.float32)
+            return TransitionEvidence(np.zeros(0, dtype=np.int64), nothing, self)
+        rows, kernels = (self._of_all if self._dense is None else self._of_dense)(newest_first)
+        return TransitionEvidence(rows, kernels, self)
+
+    def _of_all(self, newest_first: IntArray) -> tuple[IntArray, FloatArray]:
+        """Rows [n] and kernels [n, K], from the stored followers of each event."""
+        stored, counts = self._stored(newest_first)
+        ends = np.cumsum(counts)
+        rows, slots = self._distinct(self.indices[stored])
+        evidence = self.evidence[stored].astype(np.float64)
+        kernels = np.zeros((len(rows), len(KERNELS)), dtype=np.float32)
+        last = slice(0, counts[0])
+        kernels[slots[last], 0] = evidence[last]
+        kernels[slots[last], 1] = self.next_evidence[stored[last]]
+        for column, weights in self._weights(len(newest_first)):
+            part = slice(0, ends[len(weights) - 1])
+            spread = np.repeat(weights, counts[: len(weights)])
+            kernels[:, column] = np.bincount(slots[part], spread * evidence[part], minlength=len(rows))
+        return rows, kernels
+
+    def _of_dense(self, newest_first: IntArray) -> tuple[IntArray, FloatArray]:
+        """The same from the matrix of a small catalogue."""
         kernels = np.zeros((len(KERNELS), self.n_rows), dtype=np.float32)
-        rows = self._known(history_rows)
-        if len(rows):
-            kernels[0], kernels[1] = self._after(int(rows[0]))
-            recent = rows[:RECENT_EVENTS]
-            kernels[2] = self.sum_after(recent, RECENT_DECAY ** np.arange(len(recent)))
-            kernels[3] = self.sum_after(recent, np.ones(len(recent)))
-            kernels[4] = self._history(rows)
-        return TransitionEvidence(kernels[4] + self._popularity_term, kernels.T)
+        last = slice(self.indptr[newest_first[0]], self.indptr[newest_first[0] + 1])
+        kernels[0, self.indices[last]] = self.evidence[last]
+        kernels[1, self.indices[last]] = self.next_evidence[last]
+        for column, weights in self._weights(len(newest_first)):
+            kernels[column] = self.sum_after(newest_first[: len(weights)], weights)
+        rows = np.flatnonzero(kernels.any(axis=0))
+        return rows, np.ascontiguousarray(kernels[:, rows].T)
 
     def sum_after(self, rows: IntArray, weights: npt.NDArray[np.floating[Any]]) -> FloatArray:
-        """float32 [R] sum, in the order given, of the evidence after known `rows` [T] times `weights` [T]."""
+        """float32 [R] sum of the evidence after known `rows` [T] times `weights` [T]; for training, as `scores` is."""
         if self._dense is not None:
             dense: FloatArray = np.einsum("t,tr->r", weights.astype(np.float32), self._dense[rows])
             return dense
-        starts, ends = self.indptr[rows].tolist(), self.indptr[rows + 1].tolist()
-        size = sum(ends) - sum(starts)
-        items, values = np.empty(size, dtype=np.int64), np.empty(size)
-        filled = 0
-        for start, end, weight in zip(starts, ends, weights.tolist(), strict=True):
-            slot = slice(filled, filled + end - start)
-            items[slot] = self.indices[start:end]
-            np.multiply(self.evidence[start:end], weight, out=values[slot])
-            filled = slot.stop
-        return np.bincount(items, values, minlength=self.n_rows).astype(np.float32)
+        stored, counts = self._stored(rows)
+        values = np.repeat(weights, counts) * self.evidence[stored].astype(np.float64)
+        return np.bincount(self.indices[stored], values, minlength=self.n_rows).astype(np.float32)
+
+    def _stored(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+        """Places [m] of the entries that are stored for each of `rows` [T], in their order, and their numbers [T]."""
+        starts = self.indptr[rows]
+        counts = self.indptr[rows + 1] - starts
+        ends = np.cumsum(counts)
+        return np.repeat(starts - (ends - counts), counts) + np.arange(counts.sum()), counts
+
+    def _weights(self, length: int) -> tuple[tuple[int, npt.NDArray[np.floating[Any]]], ...]:
+        """Columns of the kernels that are sums over events, with the weights of the newest events."""
+        recent = min(length, RECENT_EVENTS)
+        return (2, RECENT_DECAY ** np.arange(recent)), (3, np.ones(recent)), (HISTORY, self.settings.kernel(length))
+
+    def _distinct(self, items: npt.NDArray[np.int32]) -> tuple[IntArray, IntArray]:
+        """The distinct rows of `items` [m], ascending, and the place of each item among them, without a sort."""
+        local = self._scratch
+        if not hasattr(local, "seen"):
+            local.seen, local.slots = np.zeros(self.n_rows, dtype=np.bool_), np.zeros(self.n_rows, dtype=np.int32)
+        local.seen[items] = True
+        rows = np.flatnonzero(local.seen)
+        local.seen[rows] = False
+        local.slots[rows] = np.arange(len(rows), dtype=np.int32)
+        return rows, local.slots[items]
 
     def row(self, item_row: int) -> tuple[IntArray, FloatArray]:
         """What follows one item: item rows int64 [n] and their evidence float32 [n], strongest first."""
@@ -199,17 +262,6 @@ class Transitions:
         rows = np.asarray(history_rows, dtype=np.int64)
         known = rows[(rows >= RESERVED) & (rows < self.n_rows)]
         return known[::-1][: self.settings.max_history]
-
-    def _history(self, rows: IntArray) -> FloatArray:
-        return self.sum_after(rows, self.settings.kernel(len(rows)))
-
-    def _after(self, item_row: int) -> tuple[FloatArray, FloatArray]:
-        """float32 [R] evidence after one item at all distances, and at distance 1."""
-        stored = slice(self.indptr[item_row], self.indptr[item_row + 1])
-        both = np.zeros((2, self.n_rows), dtype=np.float32)
-        both[0, self.indices[stored]] = self.evidence[stored]
-        both[1, self.indices[stored]] = self.next_evidence[stored]
-        return both[0], both[1]
 
     def _laid_out(self) -> FloatArray:
         dense = np.zeros((self.n_rows, self.n_rows), dtype=np.float32)

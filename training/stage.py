@@ -16,6 +16,7 @@ from features.dataset import DatasetConfig
 from features.events import AttributeTable, Tables
 from features.schema import Schema, fit_schema
 from features.vocabulary import RESERVED
+from serving.bundle import save_schema
 from serving.calibration import Calibration
 from serving.catalogue import ALWAYS, Catalogue
 from serving.graph import Graph
@@ -88,8 +89,8 @@ def fit_stage(
     vectors = embed(Graph(staging / "item_tower.onnx"), id_vectors, codes)
     export_user_tower(fitted.user_tower, vectors, config.pipeline.max_events, staging / "user_tower.onnx")
     _catalogue(schema, part.items, vectors, id_vectors, codes).save(staging / "catalogue")
-    ItemIndex.build(vectors, RESERVED).save(staging / "index.faiss")
-    _write_json(staging / "schema.json", schema.to_json())
+    ItemIndex.build(vectors).save(staging / "index.faiss")
+    save_schema(schema, staging)
     _write_json(staging / "settings.json", config.pipeline.model_dump(mode="json"))
     _write_json(staging / "calibration.json", Calibration.identity(len(schema.heads)).model_dump(mode="json"))
     return FittedStage(schema, fitted.epochs)
@@ -133,7 +134,7 @@ def _catalogue(
     if items.titles is not None:
         for row, title in zip(rows, items.titles, strict=True):
             titles[row] = "" if title is None else str(title)
-    return Catalogue(
+    return Catalogue.of(
         vectors=vectors,
         id_vectors=id_vectors,
         codes=codes.astype(np.int32),

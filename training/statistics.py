@@ -19,7 +19,7 @@ def fit_statistics(schema: Schema, events: EventTable, half_life_days: float) ->
     rows = item_rows(schema, positive)
     count = len(schema.items)
     newest = int(positive.moments.max()) if len(positive) else 0
-    return Statistics(
+    return Statistics.of(
         popularity=np.bincount(rows, minlength=count).astype(np.float32),
         recent=_recent(rows, positive.moments, newest, half_life_days, count, timed=schema.reads_gaps),
         first_seen=_first_seen(rows, positive.moments, count),

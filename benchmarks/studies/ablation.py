@@ -177,7 +177,7 @@ def _places(bundle: Bundle, task: tuple[Moment, str | None]) -> dict[str, int]:
     target = bundle.schema.items.row(moment.item_id)
     draw = np.random.default_rng(0)
     return {
-        TOWERS: place_by(tower_scores(here), ~here.blocked, target, draw),
+        TOWERS: place_by(tower_scores(here), here.open_rows, target, draw),
         WHOLE: whole_place(here, retrieve(here), target),
     }
 

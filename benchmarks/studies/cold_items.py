@@ -37,7 +37,7 @@ from features.people import People
 from features.reading import find_files
 from serving.bundle import Bundle, open_bundle
 from serving.candidates import given, retrieve
-from serving.eligibility import blocked_rows
+from serving.eligibility import open_to
 from serving.situation import situation
 from training.config import TrainingConfig
 from training.examples import in_parallel
@@ -153,7 +153,7 @@ def best_settings(
 
 def neighbours_of(bundle: Bundle, settings: NeighbourSettings) -> ContentNeighbours:
     """Content neighbours over the attributes of a bundle's items."""
-    return ContentNeighbours(bundle.catalogue.codes, bundle.schema.item_sizes, settings)
+    return ContentNeighbours(np.asarray(bundle.catalogue.codes), bundle.schema.item_sizes, settings)
 
 
 def _inner_places(
@@ -161,7 +161,7 @@ def _inner_places(
 ) -> dict[str, int]:
     moment, schema = one.moment, bundle.schema
     history = encode_history(schema, moment.person, moment.moment, bundle.settings.max_events)
-    open_rows = known & ~blocked_rows(schema, bundle.catalogue, moment.person, moment.moment, one.excluded)
+    open_rows = known & open_to(schema, bundle.catalogue, moment.person, moment.moment, one.excluded).mask(len(known))
     scores, target = neighbours.scores(history.item_rows), schema.items.row(moment.item_id)
     draw = draw_for(moment, seed)
     allowed = (open_rows & only(rows, len(known)), open_rows)
@@ -181,10 +181,10 @@ def _places(
     moment = one.moment
     here = situation(bundle, moment.person, moment.moment, one.excluded)
     target, draw = bundle.schema.items.row(moment.item_id), draw_for(moment, seed)
-    cold_open = only(cold, len(bundle.catalogue)) & ~here.blocked
+    cold_open = only(cold, len(bundle.catalogue)) & here.open_rows
     scopes = (
         (SCOPES[0], cold_open, given(here, np.flatnonzero(cold_open))),
-        (SCOPES[1], ~here.blocked, retrieve(here)),
+        (SCOPES[1], here.open_rows, retrieve(here)),
     )
     found: dict[tuple[str, str], int] = {}
     for scope, allowed, candidates in scopes:

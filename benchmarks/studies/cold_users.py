@@ -78,7 +78,7 @@ def cold_users(asked: Asked) -> Found:
     variant = best_settings(bundle, config, kept_people)
     judge = partial(
         _places,
-        neighbours=ContentNeighbours(bundle.catalogue.codes, bundle.schema.item_sizes, variant),
+        neighbours=ContentNeighbours(np.asarray(bundle.catalogue.codes), bundle.schema.item_sizes, variant),
         cells=CellPopularity(bundle.schema, kept_people),
         seed=config.seed,
     )
@@ -163,7 +163,7 @@ def best_settings(bundle: Bundle, config: TrainingConfig, people: People) -> Nei
     scores: dict[NeighbourSettings, float] = {}
     situations = [_situation(bundle, one) for one in moments]
     for variant in VARIANTS:
-        neighbours = ContentNeighbours(bundle.catalogue.codes, bundle.schema.item_sizes, variant)
+        neighbours = ContentNeighbours(np.asarray(bundle.catalogue.codes), bundle.schema.item_sizes, variant)
         places = [
             _content_place(neighbours, here, bundle.schema.items.row(one.item_id), draw_for(one, config.seed))
             for here, one in zip(situations, moments, strict=True)
@@ -180,7 +180,7 @@ def _situation(bundle: Bundle, moment: Moment) -> Situation:
 def _content_place(neighbours: ContentNeighbours, here: Situation, target: int, draw: np.random.Generator) -> int:
     popularity = np.asarray(here.bundle.statistics.popularity)
     scores = neighbours.scores(here.history.item_rows) + TIE * popularity / max(float(popularity.max()), 1.0)
-    return place_by(scores, ~here.blocked, target, draw)
+    return place_by(scores, here.open_rows, target, draw)
 
 
 def _places(
@@ -188,7 +188,7 @@ def _places(
 ) -> dict[str, int]:
     """The place of what was taken, by system."""
     here = _situation(bundle, moment)
-    target, draw, allowed = bundle.schema.items.row(moment.item_id), draw_for(moment, seed), ~here.blocked
+    target, draw, allowed = bundle.schema.items.row(moment.item_id), draw_for(moment, seed), here.open_rows
     plain: dict[str, FloatArray] = {
         POPULARITY: np.asarray(bundle.statistics.popularity),
         "popularity by cell": cells.scores(moment.person.attributes),
@@ -204,7 +204,7 @@ def _neural(bundle: Bundle, moment: Moment) -> dict[str, int]:
     here, target = _situation(bundle, moment), bundle.schema.items.row(moment.item_id)
     return {
         "tailorbird": whole_place(here, retrieve(here), target),
-        "two towers": place_by(tower_scores(here), ~here.blocked, target, np.random.default_rng(0)),
+        "two towers": place_by(tower_scores(here), here.open_rows, target, np.random.default_rng(0)),
     }
 
 

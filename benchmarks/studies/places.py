@@ -11,10 +11,11 @@ import numpy as np
 
 from benchmarks.studies.study import Row
 from features.arrays import BoolArray, FloatArray, IntArray
+from serving.bitmap import unpack
 from serving.candidates import Candidates
 from serving.pipeline import Pipeline
+from serving.scores import dots
 from serving.situation import Situation
-from serving.sources import dots
 from training.metrics import Doubles, gains, paired_interval, per_user
 from training.moments import Moment
 
@@ -43,7 +44,8 @@ def whole_place(here: Situation, candidates: Candidates, target: int) -> int:
 def tower_scores(here: Situation) -> FloatArray:
     """float32 [R]: the two towers alone; nothing is near an item without a vector."""
     catalogue = here.bundle.catalogue
-    return np.where(catalogue.placed, dots(catalogue.vectors, here.user_vector), -np.inf).astype(np.float32)
+    placed = unpack(catalogue.placed, len(catalogue))
+    return np.where(placed, dots(np.asarray(catalogue.vectors), here.user_vector), -np.inf).astype(np.float32)
 
 
 def only(rows: IntArray, count: int) -> BoolArray:

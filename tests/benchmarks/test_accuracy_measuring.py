@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,7 +15,7 @@ from benchmarks.accuracy.referee import score
 from benchmarks.accuracy.trainings import trained as find_training
 from features.people import People
 from serving.bundle import open_bundle
-from serving.eligibility import blocked_rows
+from serving.eligibility import open_to
 from training.config import read_training_config
 
 HELD_MB = 60
@@ -98,8 +97,8 @@ def test_lists_of_single_systems_hold_nothing_that_is_blocked(trained: Any, tmp_
         assert list(dict.fromkeys(frame["user_id"])) == list(users)
     moment = int(people.events.moments.max())
     for user, lists in ranked:
-        blocked = np.flatnonzero(blocked_rows(bundle.schema, bundle.catalogue, people.person(user, moment), moment))
-        assert not any(np.isin(rows, blocked).any() for rows in lists.values())
+        eligible = open_to(bundle.schema, bundle.catalogue, people.person(user, moment), moment)
+        assert all(eligible.has(rows).all() for rows in lists.values())
 
 
 REFEREE = """

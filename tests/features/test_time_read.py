@@ -64,7 +64,7 @@ def test_the_user_tower_takes_only_what_is_read(what: str, names: set[str]) -> N
     tables = tables_at(dataset, REGULAR)
     schema = fit_schema(dataset, tables.events, tables.users, tables.items)
     assert {"gap_codes", "context_codes"} & set(UserTowerInputs.of(schema, 10).names) == names
-    assert Schema.from_json(schema.to_json()).fingerprint == schema.fingerprint
+    assert Schema.from_json(schema.to_json(), schema.items).fingerprint == schema.fingerprint
 
 
 def test_slices_go_by_time_whatever_is_read() -> None:

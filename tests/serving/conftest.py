@@ -78,7 +78,7 @@ class StandIn:
         columns = {name: np.full(ITEMS, None, dtype=object) for name in SHOP.items.columns}
         schema = fit_schema(SHOP, events, none, AttributeTable(ids=ids, columns=columns, changes={}))
         rows = ITEMS + RESERVED
-        catalogue = Catalogue(
+        catalogue = Catalogue.of(
             vectors=np.zeros((rows, 1), dtype=np.float32),
             id_vectors=np.zeros((rows, 1), dtype=np.float32),
             codes=np.zeros((rows, 0), dtype=np.int32),

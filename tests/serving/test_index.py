@@ -10,11 +10,14 @@ import pytest
 from features.errors import BundleError
 from features.person import Person
 from features.vocabulary import RESERVED
+from serving.bitmap import members, pack
 from serving.bundle import Bundle, open_bundle
+from serving.eligibility import Eligible, open_to_all
 from serving.index import ItemIndex
 from serving.similar import similar_rows
 from serving.situation import situation
 from serving.sources import Nearest, New
+from serving.statistics import Statistics
 
 
 def unit_vectors(count: int) -> np.ndarray:
@@ -28,8 +31,9 @@ def test_the_best_come_first_and_blocked_rows_never(tmp_path: Path) -> None:
     vectors = unit_vectors(40)
     blocked = np.arange(40) % 3 == 0
     blocked[:RESERVED] = True
-    ItemIndex.build(vectors, RESERVED).save(tmp_path / "index.faiss")
-    found = ItemIndex.load(tmp_path / "index.faiss").search(vectors[5], 40, blocked)
+    ItemIndex.build(vectors).save(tmp_path / "index.faiss")
+    index = ItemIndex.load(tmp_path / "index.faiss", vectors)
+    found = index.search(vectors[5], 40, Eligible(pack(~blocked)))
     allowed = np.flatnonzero(~blocked)
     assert found.tolist() == allowed[np.argsort(-(vectors[allowed] @ vectors[5]), kind="stable")].tolist()
 
@@ -37,10 +41,10 @@ def test_the_best_come_first_and_blocked_rows_never(tmp_path: Path) -> None:
 def test_zeros_are_vectors_and_other_lengths_are_refused() -> None:
     vectors = unit_vectors(10)
     vectors[7] = 0.0
-    ItemIndex.build(vectors, RESERVED)
+    ItemIndex.build(vectors)
     vectors[8] *= 0.5
     with pytest.raises(BundleError, match=r"must be L2-normalised; norms run from 0\.500 to 1\.000"):
-        ItemIndex.build(vectors, RESERVED)
+        ItemIndex.build(vectors)
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +54,19 @@ def bundle(trained: Any) -> Bundle:
     vectors = np.array(whole.catalogue.vectors)
     vectors[::2] = 0.0
     vectors[1::4] *= -1
-    first_seen = np.full(len(vectors), whole.statistics.newest)
+    seen = whole.statistics
+    new = Statistics.of(
+        popularity=np.asarray(seen.popularity),
+        recent=np.asarray(seen.recent),
+        first_seen=np.full(len(vectors), seen.newest),
+        mean_value=np.asarray(seen.mean_value),
+        newest=seen.newest,
+    )
     return replace(
         whole,
-        catalogue=replace(whole.catalogue, vectors=vectors),
-        index=ItemIndex.build(vectors, RESERVED),
-        statistics=replace(whole.statistics, first_seen=first_seen),
+        catalogue=replace(whole.catalogue, vectors=vectors, placed=pack(np.any(vectors, axis=1))),
+        index=ItemIndex.build(vectors),
+        statistics=new,
     )
 
 
@@ -63,17 +74,17 @@ def bundle(trained: Any) -> Bundle:
 def test_a_source_of_near_items_brings_all_that_have_a_vector_and_no_other(bundle: Bundle, source: Any) -> None:
     here = situation(bundle, Person(), bundle.statistics.newest)
     rows = source.retrieve(here, len(bundle.catalogue))
-    assert sorted(rows) == np.flatnonzero(bundle.catalogue.placed & ~here.blocked).tolist()
-    cosines = bundle.catalogue.vectors[rows] @ here.user_vector
+    assert sorted(rows) == members(bundle.catalogue.placed & here.eligible.bitmap).tolist()
+    cosines = np.asarray(bundle.catalogue.vectors)[rows] @ here.user_vector
     assert cosines.min() < 0, "a vector of zeros would stand before these"
     assert (np.diff(cosines) <= 1e-6).all()
 
 
 def test_similar_items_have_a_vector_and_scores_are_cosines(bundle: Bundle) -> None:
-    blocked = bundle.catalogue.unavailable(bundle.statistics.newest)
-    vectors, rows = bundle.catalogue.vectors, np.array([5, 9, 12])
-    found, scores = similar_rows(bundle, rows, len(vectors), "similar", blocked)
-    assert sorted(found) == np.flatnonzero(bundle.catalogue.placed & ~blocked).tolist()
+    eligible = open_to_all(bundle.schema, bundle.catalogue, bundle.statistics.newest)
+    vectors, rows = np.asarray(bundle.catalogue.vectors), np.array([5, 9, 12])
+    found, scores = similar_rows(bundle, rows, len(vectors), "similar", eligible)
+    assert sorted(found) == members(bundle.catalogue.placed & eligible.bitmap).tolist()
     middle = vectors[rows].sum(axis=0)
     np.testing.assert_allclose(scores, vectors[found] @ (middle / np.linalg.norm(middle)), atol=1e-6)
-    assert len(similar_rows(bundle, np.array([12]), 5, "similar", blocked)[0]) == 0
+    assert len(similar_rows(bundle, np.array([12]), 5, "similar", eligible)[0]) == 0

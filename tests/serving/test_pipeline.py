@@ -10,11 +10,12 @@ import pytest
 from features.moments import DAY
 from features.people import People
 from features.person import Events, Person, Taken
+from features.vocabulary import RESERVED
 from serving.answers import Query
 from serving.batch import write_lists
 from serving.bundle import open_bundle
 from serving.candidates import given, retrieve
-from serving.eligibility import blocked_rows
+from serving.eligibility import open_to, open_to_all
 from serving.pipeline import Pipeline
 from serving.situation import situation
 from serving.sources import SOURCES
@@ -89,16 +90,20 @@ def test_a_purchase_stays_away_for_its_days_and_then_may_return(pipeline: Pipeli
     person = Person(taken=Taken([item], ["purchase"], np.array([now])))
     days = bundle.schema.dataset.types["purchase"].repeat.after_days  # type: ignore[union-attr]
     soon, later = now + DAY, now + int(days * DAY) + 1
-    assert blocked_rows(bundle.schema, bundle.catalogue, person, soon)[row]
-    assert blocked_rows(bundle.schema, bundle.catalogue, person, later)[row] == bundle.catalogue.unavailable(later)[row]
+    both = np.array([row])
+    assert not open_to(bundle.schema, bundle.catalogue, person, soon).has(both)[0]
+    assert (
+        open_to(bundle.schema, bundle.catalogue, person, later).has(both)[0]
+        == (open_to_all(bundle.schema, bundle.catalogue, later).has(both)[0])
+    )
 
 
 def test_an_item_is_shown_only_while_it_is_available(pipeline: Pipeline, now: int) -> None:
-    closed = pipeline.bundle.catalogue.unavailable(now)
+    is_open = open_to_all(pipeline.bundle.schema, pipeline.bundle.catalogue, now)
     shown = pipeline.recommend(Person(), Query(k=500), now)
     rows = pipeline.bundle.schema.items.rows([one.item_id for one in shown.items])
-    assert closed.sum() > 2
-    assert not closed[rows].any()
+    assert is_open.count < len(pipeline.bundle.catalogue) - RESERVED
+    assert is_open.has(rows).all()
     assert shown.shortfall is not None
     assert shown.shortfall.given == len(shown.items)
 
@@ -110,7 +115,7 @@ def test_every_source_brings_only_what_may_be_shown(pipeline: Pipeline, people: 
             rows = source.retrieve(here, 25)
             assert len(rows) <= 25
             assert len(set(rows.tolist())) == len(rows)
-            assert not here.blocked[rows].any(), source.name
+            assert here.eligible.has(rows).all(), source.name
 
 
 def test_the_rank_of_a_given_list_uses_the_same_rows_as_retrieval(pipeline: Pipeline, people: People, now: int) -> None:

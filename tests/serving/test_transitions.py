@@ -16,6 +16,7 @@ from serving.transitions import KERNELS, Transitions, TransitionSettings
 
 R = 9
 SETTINGS = TransitionSettings(head=3, head_mass=0.7, decay=0.5, popularity_weight=-0.3, max_history=30)
+ALL = np.arange(R)
 HISTORIES = st.lists(st.integers(RESERVED, R - 1), max_size=40)
 
 
@@ -72,13 +73,14 @@ def test_both_layouts_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     dense = planted().query(history)
     monkeypatch.setattr(transitions, "DENSE_CELLS", 0)
     sparse = planted().query(history)
-    np.testing.assert_allclose(dense.total, sparse.total, atol=1e-5)
+    assert dense.rows.tolist() == sparse.rows.tolist()
+    np.testing.assert_allclose(dense.totals(ALL), sparse.totals(ALL), atol=1e-5)
     np.testing.assert_allclose(dense.kernels, sparse.kernels, atol=1e-5)
 
 
 def test_kernels_are_those_named(layout: str) -> None:
     model, history = planted(), np.array([2, 3, 4, 6, 7, 8, 2, 3])
-    columns = dict(zip(KERNELS, model.evidence_of(history).T, strict=True))
+    columns = dict(zip(KERNELS, model.query(history).kernels_of(ALL).T, strict=True))
     rows = np.zeros((R, R))
     for item in range(R):
         followers, evidence = model.row(item)
@@ -96,10 +98,9 @@ def test_one_pass_equals_two_and_repeats_to_the_bit(layout: str) -> None:
     model, history = planted(), np.random.default_rng(3).integers(RESERVED, R, 50)
     once = model.query(history)
     for again in (model.query(history.copy()), planted().query(history)):
-        assert once.total.tobytes() == again.total.tobytes()
+        assert once.rows.tobytes() == again.rows.tobytes()
         assert once.kernels.tobytes() == again.kernels.tobytes()
-    assert model.scores(history).tobytes() == once.total.tobytes()
-    assert model.evidence_of(history).tobytes() == once.kernels.tobytes()
+    assert model.scores(history).tobytes() == once.totals(ALL).tobytes()
 
 
 @given(HISTORIES, st.lists(st.sampled_from([PAD, UNKNOWN, -1, R, 10**9]), min_size=1, max_size=5))
@@ -112,9 +113,16 @@ def test_rows_that_the_fit_did_not_know_change_nothing(history: list[int], stran
 def test_without_a_history_popularity_alone_decides(layout: str) -> None:
     model = planted()
     answer = model.query(np.zeros(0, dtype=np.int64))
-    np.testing.assert_allclose(answer.total[RESERVED:], -0.3 * model.log_popularity[RESERVED:], rtol=1e-6)
-    assert not answer.kernels.any()
-    assert np.isneginf(answer.total[:RESERVED]).all()
+    np.testing.assert_allclose(answer.totals(ALL)[RESERVED:], -0.3 * model.log_popularity[RESERVED:], rtol=1e-6)
+    assert len(answer.rows) == 0
+    assert np.isneginf(answer.totals(ALL)[:RESERVED]).all()
+
+
+def test_a_row_that_came_after_the_fit_is_one_without_events() -> None:
+    model = planted()
+    answer = model.query(np.array([2, 3]))
+    assert answer.totals(np.array([R, R + 5])).tolist() == [np.float32(-0.3) * model.log_popularity[PAD]] * 2
+    assert not answer.kernels_of(np.array([R])).any()
 
 
 def test_only_the_newest_events_count() -> None:
@@ -127,7 +135,7 @@ def test_a_question_changes_nothing(layout: str) -> None:
     model, history = planted(), np.array([2, 3, 4])
     model.scores(history)[:] = 0
     model.query(history).kernels[:] = 0
-    assert model.query(history).total.tobytes() == planted().query(history).total.tobytes()
+    assert model.query(history).totals(ALL).tobytes() == planted().query(history).totals(ALL).tobytes()
 
 
 def test_row_lists_followers_strongest_first() -> None:
@@ -158,7 +166,7 @@ def test_what_is_saved_is_what_is_opened(tmp_path: Path, layout: str) -> None:
     model.save(tmp_path / "transitions")
     opened = Transitions.load(tmp_path / "transitions")
     assert opened.settings == model.settings
-    assert opened.query(history).total.tobytes() == model.query(history).total.tobytes()
+    assert opened.query(history).totals(ALL).tobytes() == model.query(history).totals(ALL).tobytes()
     assert opened.query(history).kernels.tobytes() == model.query(history).kernels.tobytes()
 
 
