@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,14 @@ from features.schema import Schema
 from features.vocabulary import Vocabulary
 from serving.calibration import Calibration
 from serving.catalogue import Catalogue
+from serving.changed_tables import changed_catalogue, changed_statistics
+from serving.delta import Delta
 from serving.graph import Graph
 from serving.index import ItemIndex
 from serving.settings import PipelineSettings
 from serving.statistics import Statistics
 from serving.transitions import Transitions
+from serving.upserts import Tables
 
 FORMAT = 3
 """2: the fingerprint covers the whole manifest, not the hashes of the files alone. 3: item ids, titles and orders are
@@ -59,6 +62,22 @@ class Bundle:
     def name(self) -> str:
         """The short form of the fingerprint that stands in answers, logs and metrics."""
         return self.fingerprint[:12]
+
+    @property
+    def tables(self) -> Tables:
+        """What a change of items is worked out with; only of a bundle as it was opened."""
+        return Tables(self.schema, self.catalogue, self.statistics, self.item_tower)
+
+    def with_items(self, delta: Delta) -> "Bundle":
+        """This bundle as it was opened, with a delta of its items above it; the models are the same."""
+        catalogue = changed_catalogue(self.catalogue, delta)
+        return replace(
+            self,
+            schema=replace(self.schema, items=self.schema.items.extended(delta.new_ids)),
+            catalogue=catalogue,
+            statistics=changed_statistics(self.statistics, delta),
+            index=self.index.with_changes(catalogue.vectors, delta.rows),
+        )
 
 
 def seal_bundle(staging: Path, target: Path, provenance: dict[str, Any]) -> Path:

@@ -11,8 +11,10 @@ import numpy as np
 from features.arrays import BoolArray, FloatArray
 from features.histories import History, encode_history, history_vectors, sequence_inputs
 from features.person import Person
+from features.schema import Schema
 from serving.bundle import Bundle
 from serving.eligibility import Eligible, open_to
+from serving.graph import Graph
 from serving.transitions import TransitionEvidence
 
 
@@ -50,13 +52,16 @@ def situation(bundle: Bundle, person: Person, moment: int, exclude: Collection[s
         history=history,
         eligible=open_to(bundle.schema, bundle.catalogue, person, moment, exclude),
         history_vectors=vectors,
-        user_vector=_user_vector(bundle, person, history, vectors, moment),
+        user_vector=user_vector(bundle.schema, bundle.user_tower, person, history, vectors, moment),
         transitions=bundle.transitions.query(history.item_rows),
     )
 
 
-def _user_vector(bundle: Bundle, person: Person, history: History, vectors: FloatArray, moment: int) -> FloatArray:
-    inputs = sequence_inputs(bundle.schema, person, history, moment)
+def user_vector(
+    schema: Schema, user_tower: Graph, person: Person, history: History, vectors: FloatArray, moment: int
+) -> FloatArray:
+    """float32 [D]: what the user tower says of a history, whose item vectors are float32 [T, D], at a moment."""
+    inputs = sequence_inputs(schema, person, history, moment)
     length = len(history.item_rows)
     padded = max(length, 1)
     feeds = {
@@ -68,7 +73,7 @@ def _user_vector(bundle: Bundle, person: Person, history: History, vectors: Floa
         "context_codes": _padded(inputs.context_codes, padded + 1),
         "lengths": np.array(length, dtype=np.int64),
     }
-    vector: FloatArray = bundle.user_tower({name: value[None] for name, value in feeds.items()})[0]
+    vector: FloatArray = user_tower({name: value[None] for name, value in feeds.items()})[0]
     return vector
 
 

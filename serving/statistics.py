@@ -5,7 +5,7 @@ service on old data still answers.
 """
 
 from bisect import bisect_left
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Self
 
@@ -39,6 +39,8 @@ class Statistics:
     """int32 [n]: rows that were seen, the earliest first."""
     newest: int
     """Moment of the newest event of the slice."""
+    arrived: Order = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    """int32 [n]: rows that came behind the table after these statistics were made, the earliest first."""
 
     @classmethod
     def of(
@@ -59,12 +61,15 @@ class Statistics:
 
     def seen_since(self, moment: float, most: int) -> IntArray:
         """int64 [n <= most]: the newest of those rows that were first seen at or after a moment, ascending by time."""
-        order = self.by_first_seen
-        start = bisect_left(range(len(order)), moment, key=lambda place: self._first(int(order[place])))
-        return order[max(start, len(order) - most) :].astype(np.int64)
+        both = [self._since(order, moment, most) for order in (self.by_first_seen, self.arrived)]
+        return np.concatenate(both)[-most:]
 
-    def _first(self, row: int) -> int:
-        return int(self.first_seen[np.array([row])][0])
+    def _since(self, order: Order, moment: float, most: int) -> IntArray:
+        def first(place: int) -> int:
+            return int(self.first_seen[order[place : place + 1].astype(np.int64)][0])
+
+        start = bisect_left(range(len(order)), moment, key=first)
+        return order[max(start, len(order) - most) :].astype(np.int64)
 
     def save(self, directory: Path) -> None:
         """Write one .npy per array."""

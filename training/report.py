@@ -99,6 +99,7 @@ def make_report(findings: Findings) -> dict[str, Any]:
                 for name, labels in findings.attributes.items()
             },
         },
+        "index": json.loads((findings.bundle.path / "index.json").read_text(encoding="utf-8")),
         "ranker_input_shift": findings.shift,
     }
 
@@ -137,6 +138,7 @@ def as_markdown(report: dict[str, Any]) -> str:
             "head", report["calibration"], ["observed_over_expected", "ece", "worst_bin"]
         ),
         "",
+        *_about_index(report["index"]),
         "## By segment",
         *(
             line
@@ -151,6 +153,19 @@ def as_markdown(report: dict[str, Any]) -> str:
         "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _about_index(tried: Sequence[dict[str, Any]]) -> list[str]:
+    if not tried:
+        return []
+    rows = {
+        f"{one['codes']}, {one['probes']} of {one['cells']} cells" + (" (chosen)" if one["chosen"] else ""): {
+            name: one[name] for name in ("recall", "milliseconds", "megabytes")
+        }
+        for one in tried
+    }
+    text = "Recall of the 500 nearest against exact search, median time of one search on one thread, size of the codes:"
+    return ["## Index", "", text, "", *_table("index", rows, ["recall", "milliseconds", "megabytes"]), ""]
 
 
 def _about_newcomers(newcomers: dict[str, Any]) -> list[str]:

@@ -11,26 +11,31 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.arrays import BoolArray, IntArray
+from features.arrays import BoolArray, FloatArray, IntArray
 from features.dataset import DatasetConfig
 from features.events import AttributeTable, Tables
+from features.histories import encode_history, history_vectors
+from features.people import People
 from features.schema import Schema, fit_schema
 from features.vocabulary import RESERVED
 from serving.bundle import save_schema
 from serving.calibration import Calibration
 from serving.catalogue import ALWAYS, Catalogue
 from serving.graph import Graph
-from serving.index import ItemIndex
+from serving.situation import user_vector
 from serving.transitions import TransitionSettings
 from training.config import TrainingConfig
 from training.export import export_item_tower, export_user_tower
+from training.index_choice import choose_index
 from training.moments import wanted_turns
 from training.statistics import fit_statistics, item_rows
-from training.tower_data import ValidationPerson, tower_data
+from training.tower_data import EVER, ValidationPerson, tower_data
 from training.towers import fit_towers
 from training.transitions import fit_transitions
 
 EMBEDDING_BATCH = 1024
+QUERIES = 200
+"""People with whom indexes are measured."""
 
 
 class FittedStage(NamedTuple):
@@ -89,7 +94,10 @@ def fit_stage(
     vectors = embed(Graph(staging / "item_tower.onnx"), id_vectors, codes)
     export_user_tower(fitted.user_tower, vectors, config.pipeline.max_events, staging / "user_tower.onnx")
     _catalogue(schema, part.items, vectors, id_vectors, codes).save(staging / "catalogue")
-    ItemIndex.build(vectors).save(staging / "index.faiss")
+    events_read = config.pipeline.max_events
+    index, trials = choose_index(vectors, lambda: _user_vectors(schema, part, vectors, staging, events_read))
+    index.save(staging / "index.faiss")
+    _write_json(staging / "index.json", [one.model_dump() for one in trials])
     save_schema(schema, staging)
     _write_json(staging / "settings.json", config.pipeline.model_dump(mode="json"))
     _write_json(staging / "calibration.json", Calibration.identity(len(schema.heads)).model_dump(mode="json"))
@@ -119,6 +127,18 @@ def embed(tower: Graph, id_vectors: np.ndarray, codes: np.ndarray) -> np.ndarray
     vectors = np.concatenate(parts)
     vectors[:RESERVED] = 0.0
     return vectors
+
+
+def _user_vectors(schema: Schema, part: Tables, vectors: FloatArray, staging: Path, max_events: int) -> FloatArray:
+    """float32 [Q, D]: vectors of some people after their last event, to measure a search with."""
+    people, tower = People(schema.dataset, part), Graph(staging / "user_tower.onnx")
+    asked = []
+    for user in people.user_ids[:: max(1, len(people.user_ids) // QUERIES)]:
+        person = people.whole(user)
+        history = encode_history(schema, person, EVER, max_events)
+        past, moment = history_vectors(vectors, history), int(history.moments[-1:].max(initial=0))
+        asked.append(user_vector(schema, tower, person, history, past, moment))
+    return np.array(asked, dtype=np.float32)
 
 
 def _catalogue(

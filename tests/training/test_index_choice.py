@@ -1,0 +1,70 @@
+"""The index of a large catalogue finds what exact search finds, and a search among few or many rows does too."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.arrays import FloatArray
+from features.vocabulary import RESERVED
+from serving import eligibility
+from serving.bitmap import pack
+from serving.eligibility import Eligible
+from serving.index import ItemIndex
+from serving.scores import dots
+from training import index_choice
+from training.index_choice import choose_index
+
+ITEMS, DIM = 6_000, 16
+
+
+@pytest.fixture(scope="module")
+def vectors() -> FloatArray:
+    """Items around forty centres."""
+    draw = np.random.default_rng(3)
+    centres = draw.normal(size=(40, DIM))
+    table = centres[draw.integers(0, 40, ITEMS)] + 0.4 * draw.normal(size=(ITEMS, DIM))
+    table = (table / np.linalg.norm(table, axis=1, keepdims=True)).astype(np.float32)
+    table[:RESERVED] = 0.0
+    return np.asarray(table)
+
+
+@pytest.fixture(scope="module")
+def chosen(vectors: FloatArray) -> tuple[ItemIndex, list[Any]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index_choice, "EXACT_ITEMS", 1_000)
+        patch.setattr(index_choice, "CODES", ("SQ8",))
+        return choose_index(vectors, lambda: vectors[RESERVED::300])
+
+
+def test_a_small_catalogue_is_searched_exactly(vectors: FloatArray) -> None:
+    index, tried = choose_index(vectors, lambda: vectors[:0])
+    assert (index.cells, tried) == (0, [])
+
+
+def test_the_choice_finds_enough_and_is_told(chosen: tuple[ItemIndex, list[Any]]) -> None:
+    _, tried = chosen
+    (best,) = [one for one in tried if one.chosen]
+    assert best.recall >= index_choice.FLOOR
+    assert [one.codes for one in tried][:2] == ["exact", "SQ8"]
+    assert tried[0].recall == 1.0
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.1, 0.01])
+def test_recall_holds_whatever_share_is_eligible(
+    vectors: FloatArray, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eligibility, "FEW", 100)
+    index = ItemIndex.train(vectors, 128, "SQ8")
+    index.probes = 24
+    mask = np.random.default_rng(1).random(ITEMS) < share
+    mask[:RESERVED] = False
+    eligible, rows = Eligible(pack(mask)), np.flatnonzero(mask)
+    assert index.plan(eligible).name == ("exact" if len(rows) <= 100 else "probed")
+    found = []
+    for query in vectors[RESERVED::200]:
+        best = rows[np.argsort(-dots(vectors[rows], query), kind="stable")[:10]]
+        answer = index.search(query, 10, eligible)
+        assert eligible.has(answer).all()
+        found.append(np.isin(best, answer).mean())
+    assert np.mean(found) >= 0.98
