@@ -85,10 +85,14 @@ def seal_bundle(staging: Path, target: Path, provenance: dict[str, Any]) -> Path
 
     Raises BundleError when `target` exists: a bundle never changes.
     """
+    return seal(staging, target, {**provenance, "schema": _read_schema(staging).fingerprint})
+
+
+def seal(staging: Path, target: Path, manifest: dict[str, Any]) -> Path:
+    """The same for any directory of files that `verify_bundle` shall vouch for; `manifest` names their schema."""
     if target.exists():
         raise BundleError(f"{target} exists, and a bundle never changes", hint="Write to a new directory.")
-    schema = _read_schema(staging)
-    _write_manifest(staging, {**provenance, "format": FORMAT, "schema": schema.fingerprint})
+    _write_manifest(staging, {**manifest, "format": FORMAT})
     for path in _files(staging):
         with path.open("rb") as file:
             os.fsync(file.fileno())

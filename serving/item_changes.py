@@ -61,7 +61,7 @@ class ItemFollower:
                 for change in page:
                     _DELAY.observe(self._age(change))
         _OLDEST.set(0)
-        _CHANGED.set(self._live.snapshot.changed)
+        _CHANGED.set(len(self._live.snapshot.delta))
 
     def _age(self, change: ItemChange) -> float:
         return max(self._clock() - change.moment / SECOND, 0.0)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from features.columns import parse_time
 from features.dataset import DatasetConfig, Role
 from features.errors import RequestError, TailorbirdError
-from serving.item_requests import ItemRecord
+from serving.item_requests import PostedItem
 from serving.problems import of_validation
 from serving.replies import ItemChangeReply
 from serving.state.item_log import ItemEdit
@@ -36,12 +36,12 @@ class ItemIntake:
     def posted(self, content: Any) -> ItemEdit | ItemChangeReply:
         """An edit that can be stored, or why it cannot."""
         try:
-            record = ItemRecord.model_validate(content)
+            record = PostedItem.model_validate(content)
             if record.attributes is not None:
                 self._check(record.attributes)
             return ItemEdit(record.item_id, record.attributes)
         except ValidationError as error:
-            problem: TailorbirdError = of_validation(error, ItemRecord)
+            problem: TailorbirdError = of_validation(error, PostedItem)
         except RequestError as error:
             problem = error
         item_id = content.get("item_id") if isinstance(content, dict) else None

@@ -9,7 +9,7 @@ from serving.requests import Asked, Id
 MAX_ITEMS = 1_000
 
 
-class ItemRecord(Asked):
+class PostedItem(Asked):
     """What shall become of one item: all of it anew, or gone."""
 
     item_id: Id
@@ -36,7 +36,7 @@ class ItemsRequest(Asked):
         WithJsonSchema(
             {
                 "type": "array",
-                "items": {"$ref": "#/components/schemas/ItemRecord"},
+                "items": {"$ref": "#/components/schemas/PostedItem"},
                 "minItems": 1,
                 "maxItems": MAX_ITEMS,
             }

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from serving.endpoints import ENDPOINTS, Endpoint
-from serving.item_requests import ItemRecord
+from serving.item_requests import PostedItem
 from serving.replies import ErrorReply
 from serving.requests import Event
 
@@ -34,7 +34,7 @@ def openapi() -> dict[str, Any]:
     """The document, OpenAPI 3.1."""
     requests = [(endpoint.request, "validation") for endpoint in ENDPOINTS]
     replies = [(endpoint.reply, "serialization") for endpoint in ENDPOINTS]
-    records = [(record, "validation") for record in (Event, ItemRecord)]
+    records = [(record, "validation") for record in (Event, PostedItem)]
     models = dict.fromkeys([*requests, *records, *replies, (ErrorReply, "serialization")])
     _, definitions = models_json_schema(list(models), ref_template=_SCHEMAS)  # type: ignore[arg-type]
     plain = {path: {"get": _operation(text)} for path, text in _PLAIN.items()}

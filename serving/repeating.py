@@ -40,9 +40,9 @@ class Repeating:
             except TailorbirdError as error:
                 self._tell(str(error))
             except Exception as error:
-                self._tell(f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}")
+                self._tell(type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
 
-    def _tell(self, trouble: str | None) -> None:
+    def _tell(self, trouble: str | None, places: str = "") -> None:
         """Log what is new: the beginning of a trouble and its end, not each of its repetitions."""
         if trouble == self._trouble:
             return
@@ -50,4 +50,4 @@ class Repeating:
         if trouble is None:
             _LOG.info("%s: works again", self._name)
         else:
-            _LOG.error("%s: %s", self._name, trouble)
+            _LOG.error("%s: %s\n%s", self._name, trouble, places)

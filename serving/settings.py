@@ -43,5 +43,7 @@ class ServingConfig(StrictConfig):
     """Requests that one worker works on at a time."""
     max_waiting: int = Field(default=64, ge=0)
     """Requests that may wait in one worker; one more is answered with 429."""
+    merge_items: int = Field(default=5_000, ge=1)
+    """Changed items from which on they are merged into files beside the bundle, in a process of its own."""
     newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
     """Newest events of a person that are read from the state; not fewer than the bundle's `pipeline.max_events`."""

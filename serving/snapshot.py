@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 from serving.bundle import Bundle
+from serving.delta import Delta, ItemRecord
 from serving.pipeline import Pipeline
 from serving.state.item_log import ItemChange
 
@@ -12,25 +13,27 @@ class Snapshot(NamedTuple):
     """Never changes: what came since makes another one."""
 
     main: Bundle
-    """As it was opened, without any change."""
+    """As it lies in files, those of a merge in place of its own where there are some."""
+    merged: int
+    """The newest item change that is in these files."""
+    delta: Delta
+    """What changed since."""
     pipeline: Pipeline
-    """Over the main bundle and the changes."""
+    """Over the main bundle and the delta."""
     number: int
-    """The newest item change that is in it."""
+    """The newest item change that is in the pipeline."""
 
     @classmethod
-    def of(cls, main: Bundle) -> Self:
-        """A bundle as it was opened; what it was trained on holds the changes up to a number of its own."""
-        return cls(main, Pipeline(main), int(main.manifest.get("item_changes", 0)))
-
-    @property
-    def changed(self) -> int:
-        """Number of items that differ from the files of the bundle."""
-        return 0
+    def of(cls, main: Bundle, merged: int) -> Self:
+        """A bundle without any delta."""
+        return cls(main, merged, Delta.empty(main.schema, main.catalogue), Pipeline(main), merged)
 
     def after(self, changes: Sequence[ItemChange]) -> Self:
         """With these changes too, in their order."""
-        return self._replace(number=changes[-1].number)
+        records = [ItemRecord(one.item_id, one.attributes, one.moment) for one in changes]
+        delta = self.main.tables.after(self.delta, records)
+        pipeline = self.pipeline if delta is self.delta else Pipeline(self.main.with_items(delta))
+        return self._replace(delta=delta, pipeline=pipeline, number=changes[-1].number)
 
     def passing(self, number: int) -> Self:
         """With a change counted as seen that cannot be applied."""

@@ -53,7 +53,7 @@ class RegistryWatcher:
         live: Live,
         log: ItemLog,
         open_snapshot: Callable[[Path], Snapshot],
-        lock: Path | None = None,
+        lock: Path,
     ) -> None:
         """`open_snapshot` opens a bundle, checked and warm, or raises; `lock` is held while it does."""
         self.refusal: Refusal | None = None
@@ -61,7 +61,7 @@ class RegistryWatcher:
         self._live = live
         self._log = log
         self._open = open_snapshot
-        self._lock = lock or machine_lock(registry)
+        self._lock = lock
         self._seen: tuple[int, int] | None = None
         self._leaving: list[weakref.ref[Bundle]] = []
 
@@ -129,9 +129,9 @@ class RegistryWatcher:
         return status.st_ino, status.st_mtime_ns
 
 
-def machine_lock(registry: Path) -> Path:
-    """The lock of all workers of this machine and user that follow a registry, which itself may be read-only."""
-    name = hashlib.sha256(str(registry.resolve()).encode()).hexdigest()[:16]
+def machine_lock(served: Path) -> Path:
+    """The lock of all workers of this machine and user that serve a bundle or registry, which may be read-only."""
+    name = hashlib.sha256(str(served.resolve()).encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"tailorbird-{os.getuid()}-{name}.lock"
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from serving.desk import Desk
 from serving.live import Live
+from serving.merging import MergeStarter
 from serving.repeating import Repeating
 from serving.swap import RegistryWatcher
 
@@ -12,11 +13,18 @@ from serving.swap import RegistryWatcher
 class Worker:
     """What stands behind the door."""
 
-    def __init__(self, live: Live, threads: Sequence[Repeating] = (), watcher: RegistryWatcher | None = None) -> None:
-        """Starts the threads; `watcher` tells of bundles that were refused."""
+    def __init__(
+        self,
+        live: Live,
+        threads: Sequence[Repeating] = (),
+        watcher: RegistryWatcher | None = None,
+        starter: MergeStarter | None = None,
+    ) -> None:
+        """Starts the threads; `watcher` tells of bundles that were refused, `starter` may have a process of its own."""
         self._live = live
         self._threads = threads
         self._watcher = watcher
+        self._starter = starter
         for thread in threads:
             thread.start()
 
@@ -35,4 +43,6 @@ class Worker:
         """Stop the threads and give back the store."""
         for thread in self._threads:
             thread.stop()
+        if self._starter:
+            self._starter.stop()
         self.desk.close()

@@ -22,6 +22,7 @@ from features.schema import fit_schema
 from features.vocabulary import RESERVED
 from serving.answers import Answer, Query, RankedItem, Reason, Shortfall
 from serving.catalogue import Catalogue
+from serving.delta import Delta
 from serving.desk import Desk
 from serving.door import Door
 from serving.live import Live
@@ -155,7 +156,7 @@ async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
 def worker_before(desk: Desk) -> Worker:
     """A worker of one desk that nothing replaces."""
     pipeline = desk._pipeline
-    return Worker(Live(Snapshot(pipeline.bundle, pipeline, 0), lambda _: desk))
+    return Worker(Live(Snapshot(pipeline.bundle, 0, cast("Delta", ()), pipeline, 0), lambda _: desk))
 
 
 class Running:

@@ -108,4 +108,4 @@ def test_too_few_or_too_many(client: httpx.Client, items: Any) -> None:
 def test_the_openapi_document_describes_a_record(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     assert document["paths"]["/v1/items"]["post"]["operationId"] == "items"
-    assert set(document["components"]["schemas"]["ItemRecord"]["properties"]) == {"item_id", "attributes", "delete"}
+    assert set(document["components"]["schemas"]["PostedItem"]["properties"]) == {"item_id", "attributes", "delete"}

@@ -58,7 +58,7 @@ Opened = tuple[Live, RegistryWatcher]
 @pytest.fixture
 def opened(registry: Path, bundles: tuple[Path, Path], state: State, item_log: ItemLog, tmp_path: Path) -> Opened:
     """What a worker has inside, without its threads."""
-    open_checked = partial(open_snapshot, newest_events=100)
+    open_checked = partial(open_snapshot, log=item_log, newest_events=100)
     live = Live(open_checked(bundles[0]), lambda pipeline: Desk(pipeline, state, item_log))
     return live, RegistryWatcher(registry, live, item_log, open_checked, tmp_path / "lock")
 
