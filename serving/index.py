@@ -131,7 +131,7 @@ class ItemIndex:
         if not hasattr(index, "nlist"):
             return cls.build(np.asarray(vectors))
         rows = np.ascontiguousarray(changed, dtype=np.int64)
-        index.remove_ids(faiss.IDSelectorBatch(rows))  # type: ignore[call-arg, arg-type]
+        index.remove_ids(faiss.IDSelectorBatch(rows))
         index.add_with_ids(np.ascontiguousarray(vectors[rows], dtype=np.float32), rows)
         return cls(index, vectors)
 

@@ -31,9 +31,6 @@ _OLDEST = Gauge(
     "Age of the oldest item change that a worker has not applied; 0 when there is none.",
     multiprocess_mode="livemax",
 )
-_CHANGED = Gauge(
-    "tailorbird_items_changed", "Items that differ from the files that are served.", multiprocess_mode="livemax"
-)
 _DELAY = Histogram("tailorbird_item_change_seconds", "From storing an item change to answering with it, by worker.")
 _UNREADABLE = "item change %d cannot be applied to bundle %s and is passed over: %s"
 
@@ -61,7 +58,6 @@ class ItemFollower:
                 for change in page:
                     _DELAY.observe(self._age(change))
         _OLDEST.set(0)
-        _CHANGED.set(len(self._live.snapshot.delta))
 
     def _age(self, change: ItemChange) -> float:
         return max(self._clock() - change.moment / SECOND, 0.0)

@@ -3,9 +3,17 @@
 import threading
 from collections.abc import Callable
 
+from prometheus_client import Gauge
+
 from serving.desk import Desk
 from serving.pipeline import Pipeline
 from serving.snapshot import Snapshot
+
+_CHANGED = Gauge(
+    "tailorbird_items_changed",
+    "Items that differ from the files that are served, in the worker with most of them.",
+    multiprocess_mode="livemax",
+)
 
 
 class Live:
@@ -16,7 +24,7 @@ class Live:
         self.changing = threading.Lock()
         """Held from reading a snapshot to replacing it with one made from it, so that none is lost."""
         self._desk_over = desk_over
-        self._now = (snapshot, desk_over(snapshot.pipeline))
+        self.replace(snapshot)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -31,3 +39,4 @@ class Live:
     def replace(self, snapshot: Snapshot) -> None:
         """Let another snapshot answer from the next request on."""
         self._now = (snapshot, self._desk_over(snapshot.pipeline))
+        _CHANGED.set(len(snapshot.delta))

@@ -22,7 +22,6 @@ from features.schema import fit_schema
 from features.vocabulary import RESERVED
 from serving.answers import Answer, Query, RankedItem, Reason, Shortfall
 from serving.catalogue import Catalogue
-from serving.delta import Delta
 from serving.desk import Desk
 from serving.door import Door
 from serving.live import Live
@@ -155,8 +154,8 @@ async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
 
 def worker_before(desk: Desk) -> Worker:
     """A worker of one desk that nothing replaces."""
-    pipeline = desk._pipeline
-    return Worker(Live(Snapshot(pipeline.bundle, 0, cast("Delta", ()), pipeline, 0), lambda _: desk))
+    nothing = Snapshot(cast("Any", None), merged=0, delta=cast("Any", ()), pipeline=cast("Any", None), number=0)
+    return Worker(Live(nothing, lambda _: desk))
 
 
 class Running:

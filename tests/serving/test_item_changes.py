@@ -71,8 +71,10 @@ class Shop:
         return merge(self.bundle.path, self.log)
 
     def settle(self) -> None:
-        for looks in (*self.mappers, *self.followers):
-            looks.look()
+        for mapper in self.mappers:
+            mapper.look()
+        for follower in self.followers:
+            follower.look()
 
     def check(self) -> None:
         """Every worker shows exactly the items that the dictionary and the bundle hold, as they are now."""
