@@ -1,6 +1,7 @@
 """The array types that the packages pass to each other."""
 
-from typing import Protocol, TypeAlias, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,3 +25,12 @@ class ByRow(Protocol[Scalar]):
     def __array__(self) -> "npt.NDArray[Scalar]":
         """The values of all rows."""
         ...
+
+
+def mapped(path: Path) -> "npt.NDArray[Any]":
+    """The array of a .npy file, read-only, its pages shared between processes; never a pickle.
+
+    A plain array over the mapping: numpy's own class for it costs half a microsecond more at each slice.
+    """
+    array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array.view(np.ndarray)

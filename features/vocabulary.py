@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
-from features.arrays import IntArray
-from features.texts import Texts
+from features.arrays import IntArray, mapped
+from features.texts import Texts, utf8
 
 PAD = 0
 UNKNOWN = 1
@@ -116,7 +116,7 @@ class SavedIds:
 
     def rows(self, outside: Sequence[str]) -> IntArray:
         """int64 [n]; UNKNOWN for an id that is not there."""
-        encoded = [one.encode("utf-8", "surrogatepass") for one in outside]
+        encoded = [utf8(one) for one in outside]
         hashes = np.fromiter(map(xxh3_64_intdigest, encoded), dtype=np.uint64, count=len(encoded))
         rows = np.full(len(encoded), UNKNOWN, dtype=np.int64)
         first = np.searchsorted(self._hashes, hashes)
@@ -145,7 +145,4 @@ class SavedIds:
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Map what `save` wrote."""
-        hashes, places = (
-            np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("hashes", "places")
-        )
-        return cls(Texts.load(directory), hashes, places)
+        return cls(Texts.load(directory), mapped(directory / "hashes.npy"), mapped(directory / "places.npy"))

@@ -17,6 +17,7 @@ from typing import Any
 from features.errors import BundleError
 from features.schema import Schema
 from features.vocabulary import Vocabulary
+from serving.attributes import Attributes
 from serving.calibration import Calibration
 from serving.catalogue import Catalogue
 from serving.changed_tables import changed_catalogue, changed_statistics
@@ -44,6 +45,7 @@ class Bundle:
     schema: Schema
     settings: PipelineSettings
     catalogue: Catalogue
+    attributes: Attributes
     statistics: Statistics
     transitions: Transitions
     index: ItemIndex
@@ -118,6 +120,7 @@ def assemble(path: Path, manifest: dict[str, Any]) -> Bundle:
         schema=_read_schema(path),
         settings=PipelineSettings.parse(_read_json(path / "settings.json")),
         catalogue=catalogue,
+        attributes=Attributes.load(path / "attributes"),
         statistics=Statistics.load(path / "statistics"),
         transitions=Transitions.load(path / "transitions"),
         index=ItemIndex.load(path / "index.faiss", catalogue.vectors),

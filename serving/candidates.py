@@ -44,23 +44,20 @@ def given(situation: Situation, rows: IntArray) -> Candidates:
     """A given list as candidates, each with the place that it takes in the sources' own lists."""
     lists = {source.name: source.retrieve(situation, size) for source, size in active_sources(situation)}
     distinct = np.unique(rows)
-    kept = {name: _only(found, distinct) for name, found in lists.items()}
-    return Candidates(distinct, _ranks(distinct, kept))
+    return Candidates(distinct, _ranks(distinct, lists))
 
 
 def _union(lists: dict[str, IntArray]) -> IntArray:
     return np.unique(np.concatenate([*lists.values(), np.empty(0, dtype=np.int64)]))
 
 
-def _only(found: IntArray, distinct: IntArray) -> IntArray:
-    """The list with UNKNOWN (row 1, never a candidate) where an item was not asked for: places stay true."""
-    return np.where(np.isin(found, distinct), found, 1)
-
-
 def _ranks(rows: IntArray, lists: dict[str, IntArray]) -> IntArray:
+    """int64 [K, S] places of `rows`, ascending, in the lists; a list may hold others too."""
     ranks = np.full((len(rows), len(SOURCES)), UNRANKED, dtype=np.int64)
-    for column, source in enumerate(SOURCES):
-        found = lists.get(source.name, np.empty(0, dtype=np.int64))
-        wanted = np.flatnonzero(np.isin(found, rows))
-        ranks[np.searchsorted(rows, found[wanted]), column] = wanted + 1
+    if len(rows):
+        for column, source in enumerate(SOURCES):
+            found = lists.get(source.name, rows[:0])
+            places = np.minimum(np.searchsorted(rows, found), len(rows) - 1)
+            wanted = np.flatnonzero(rows[places] == found)
+            ranks[places[wanted], column] = wanted + 1
     return ranks

@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from features.arrays import ByRow, IntArray
+from features.arrays import ByRow, IntArray, mapped
 from features.texts import Texts
 from serving.bitmap import Bitmap, pack
 from serving.openings import ALWAYS, Openings, SavedOpenings
@@ -73,8 +73,6 @@ class Catalogue:
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Map what `save` wrote."""
-        arrays = {
-            name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in (*_ARRAYS, "placed")
-        }
+        arrays = {name: mapped(directory / f"{name}.npy") for name in (*_ARRAYS, "placed")}
         openings = SavedOpenings(arrays["available_from"], arrays["available_to"])
         return cls(**arrays, titles=Texts.load(directory / "titles"), openings=openings)

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from features.arrays import ByRow, FloatArray, IntArray
+from features.arrays import ByRow, FloatArray, IntArray, mapped
 from features.vocabulary import RESERVED
 
 UNSEEN = np.iinfo(np.int64).max
@@ -80,11 +80,7 @@ class Statistics:
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Map what `save` wrote."""
-        arrays = {
-            one.name: np.load(directory / f"{one.name}.npy", mmap_mode="r", allow_pickle=False)
-            for one in fields(cls)
-            if one.name != "newest"
-        }
+        arrays = {one.name: mapped(directory / f"{one.name}.npy") for one in fields(cls) if one.name != "newest"}
         newest = int(np.load(directory / "newest.npy", allow_pickle=False))
         return cls(**arrays, newest=newest)
 

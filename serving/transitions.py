@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from features.arrays import FloatArray, IntArray
+from features.arrays import FloatArray, IntArray, mapped
 from features.errors import BundleError
 from features.strict import StrictConfig
 from features.vocabulary import PAD, RESERVED
@@ -250,7 +250,7 @@ class Transitions:
     def load(cls, directory: Path) -> Self:
         """Open what `save` wrote, memory-mapped. Raises `BundleError` if a file is absent or does not fit."""
         try:
-            arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
+            arrays = {name: mapped(directory / f"{name}.npy") for name in _ARRAYS}
             settings = TransitionSettings.model_validate_json((directory / "settings.json").read_bytes())
         except (OSError, EOFError, ValueError) as error:
             raise BundleError(f"the transitions in {directory} cannot be read: {error}") from None

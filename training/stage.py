@@ -18,6 +18,7 @@ from features.histories import encode_history, history_vectors
 from features.people import People
 from features.schema import Schema, fit_schema
 from features.vocabulary import RESERVED
+from serving.attributes import Attributes
 from serving.bundle import save_schema
 from serving.calibration import Calibration
 from serving.catalogue import ALWAYS, Catalogue
@@ -99,22 +100,34 @@ def fit_stage(
     index.save(staging / "index.faiss")
     _write_json(staging / "index.json", [one.model_dump() for one in trials])
     save_schema(schema, staging)
+    item_attributes(schema, part.items).save(staging / "attributes")
     _write_json(staging / "settings.json", config.pipeline.model_dump(mode="json"))
     _write_json(staging / "calibration.json", Calibration.identity(len(schema.heads)).model_dump(mode="json"))
     return FittedStage(schema, fitted.epochs)
 
 
 def item_codes(schema: Schema, items: AttributeTable) -> IntArray:
-    """int64 [R, A]: attribute codes of every row; a changing attribute holds its newest value."""
-    columns = {name: list(values) for name, values in items.columns.items()}
-    for name, changes in items.changes.items():
-        newest: dict[int, object] = dict(zip(changes.entity_codes.tolist(), changes.values, strict=True))
-        columns[name] = [newest.get(code) for code in range(len(items))]
-    table = schema.encode_items(columns, len(items))
+    """int64 [R, A]: attribute codes of every row."""
+    table = schema.encode_items(_newest_values(items), len(items))
     codes = np.ones((len(schema.items), table.shape[1]), dtype=np.int64)
     codes[schema.items.rows(items.ids)] = table
     codes[:RESERVED] = 0
     return codes
+
+
+def item_attributes(schema: Schema, items: AttributeTable) -> Attributes:
+    """Every value of every row as filters read it."""
+    rows = schema.items.rows(items.ids)
+    return Attributes.build(schema.dataset.items.columns, _newest_values(items), rows, len(schema.items))
+
+
+def _newest_values(items: AttributeTable) -> dict[str, list[object]]:
+    """[M] values of each attribute; a changing one holds its newest value."""
+    columns = {name: list(values) for name, values in items.columns.items()}
+    for name, changes in items.changes.items():
+        newest: dict[int, object] = dict(zip(changes.entity_codes.tolist(), changes.values, strict=True))
+        columns[name] = [newest.get(code) for code in range(len(items))]
+    return columns
 
 
 def embed(tower: Graph, id_vectors: np.ndarray, codes: np.ndarray) -> np.ndarray:
