@@ -14,10 +14,12 @@ import numpy as np
 
 from features.errors import BundleError
 from features.vocabulary import Vocabulary
+from serving.attributes import Attributes
 from serving.bundle import Bundle, fresh_staging, seal, verify_bundle
 from serving.catalogue import ALWAYS, Catalogue
 from serving.delta import Delta
 from serving.index import ItemIndex
+from serving.merged_attributes import merged_attributes
 from serving.snapshot import Snapshot
 from serving.statistics import Statistics
 
@@ -45,6 +47,7 @@ def write_merged(snapshot: Snapshot, log_identity: str) -> Path:
     changed.catalogue.save(staging / "catalogue")
     changed.schema.items.save(staging / "catalogue" / "ids")
     changed.statistics.save(staging / "statistics")
+    _attributes(main, snapshot.delta).save(staging / "attributes")
     source = merges_of(main.path).get(snapshot.merged, main.path)
     ItemIndex.renewed(source / "index.faiss", changed.catalogue.vectors, snapshot.delta.rows).save(
         staging / "index.faiss"
@@ -67,6 +70,7 @@ def open_merged(main: Bundle, path: Path, log_identity: str) -> Bundle:
         main,
         schema=replace(main.schema, items=Vocabulary.load(path / "catalogue" / "ids")),
         catalogue=catalogue,
+        attributes=Attributes.load(path / "attributes"),
         statistics=Statistics.load(path / "statistics"),
         index=ItemIndex.load(path / "index.faiss", catalogue.vectors),
     )
@@ -80,6 +84,12 @@ def later_merges(snapshot: Snapshot) -> Iterator[tuple[int, Path]]:
 def _belonging(main: Bundle, log_identity: str) -> dict[str, str]:
     """What merged files belong to: other models place items elsewhere, another log counts otherwise."""
     return {"bundle": main.fingerprint, "log": log_identity}
+
+
+def _attributes(main: Bundle, delta: Delta) -> Attributes:
+    """Every value of every row as filters read it, changes among them."""
+    changed = Attributes.of(main.schema.dataset.items.columns, delta.attributes)
+    return merged_attributes(main.attributes, changed, delta.rows, delta.n_rows + len(delta.new_ids))
 
 
 def _closed(delta: Delta) -> Delta:

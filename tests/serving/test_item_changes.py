@@ -159,6 +159,15 @@ def test_a_merge_holds_what_the_delta_held(shop: Shop) -> None:
         there, here = (getattr(one.pipeline.bundle.statistics, name)[rows] for one in (before, after))
         assert np.array_equal(there, here)
     shop.check()
+    attributes = after.main.attributes
+    price = attributes.columns["price"].arrays()["values"]
+    assert len(attributes) == len(after.main.catalogue)
+    row = after.main.schema.items.row
+    assert price[[row(NEW[0]), row(known(shop.bundle, 4))]].tolist() == [5.0, 5.0]
+    untouched = [row(known(shop.bundle, place)) for place in (5, 6, 7)]
+    assert np.array_equal(
+        price[untouched], shop.bundle.attributes.columns["price"].arrays()["values"][untouched], equal_nan=True
+    )
 
 
 def test_a_delete_during_a_merge_stays_deleted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
