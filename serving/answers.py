@@ -2,9 +2,22 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+from serving.filters import Filter
 
 MAX_K = 500
 """Most items that one answer may hold."""
+Stage: TypeAlias = Literal["explanations", "ranker"]
+"""What an answer can do without when time is short, in the order in which it goes: without the ranker there are no
+explanations either."""
+
+
+class Budget(Protocol):
+    """The time that an answer may still take, kept by whoever has a clock."""
+
+    def allows(self, stage: Stage) -> bool:
+        """Whether there is time for a stage."""
 
 
 @dataclass(frozen=True)
@@ -15,8 +28,12 @@ class Query:
     """Number of items wanted."""
     exclude: Collection[str] = ()
     """Item ids that must not come back, such as those already on the page."""
+    filter: Filter | None = None
+    """What every item of the answer must fulfil."""
     explain: bool = False
     """Whether each item comes with its reasons."""
+    budget: Budget | None = None
+    """None: the answer may take as long as it takes."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,16 @@ class Shortfall:
 
 
 @dataclass(frozen=True)
+class Filtering:
+    """What a filter did."""
+
+    selectivity: float
+    """Share of all items that pass it."""
+    plan: str
+    """How items that pass are searched: `exact`, or `probed` with the number of cells."""
+
+
+@dataclass(frozen=True)
 class Answer:
     """Items in order, best first."""
 
@@ -65,5 +92,9 @@ class Answer:
     shortfall: Shortfall | None = None
     timings: dict[str, float] = field(default_factory=dict)
     """Milliseconds by stage."""
+    filtering: Filtering | None = None
+    """When there was a filter."""
     unknown: tuple[str, ...] = ()
     """Ids of a given list that the bundle does not know; they stand in no order."""
+    degraded: tuple[Stage, ...] = ()
+    """What was left out because time was short."""

@@ -5,13 +5,18 @@ worker answers from what any of them has stored.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from time import time
+from typing import Literal
 
+from features.errors import StateError
 from features.moments import SECOND, to_text
 from features.person import RECENT_EVENTS, Person
-from serving.answers import Query
+from serving.answers import Answer, Query
+from serving.breaker import Breaker
+from serving.budget import NEVER, Deadline, UsualTimes
 from serving.inline import with_events
 from serving.intake import Intake
 from serving.pipeline import Pipeline
@@ -19,6 +24,7 @@ from serving.replies import EventReply, EventsReply, ListReply, PastEvent, Profi
 from serving.requests import (
     EventsRequest,
     ListRequest,
+    PersonRequest,
     ProfileRequest,
     RankRequest,
     RecommendRequest,
@@ -45,12 +51,23 @@ class Desk:
         clock: Callable[[], int] = wall_clock,
     ) -> None:
         """`newest` events of a person are read; `clock` gives the present moment."""
-        self.schema = schema = pipeline.bundle.schema
         self.item_log = item_log
         self.clock = clock
-        self._pipeline = pipeline
         self._state = state
         self._newest = newest
+        self._breaker = Breaker()
+        self._usual = UsualTimes()
+        self._take(pipeline)
+
+    def over(self, pipeline: Pipeline) -> "Desk":
+        """The same desk over another pipeline: it goes on with what it learned of its store and its times."""
+        other = copy(self)
+        other._take(pipeline)
+        return other
+
+    def _take(self, pipeline: Pipeline) -> None:
+        self.schema = schema = pipeline.bundle.schema
+        self._pipeline = pipeline
         self._intake = Intake(schema)
         self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
 
@@ -59,18 +76,21 @@ class Desk:
         """The short name of the bundle that answers."""
         return self._pipeline.bundle.name
 
-    def recommend(self, request: RecommendRequest, request_id: str) -> ListReply:
+    def recommend(self, request: RecommendRequest, request_id: str, until: float = NEVER) -> ListReply:
         """The items that this person should see."""
-        person, moment = self._asking(request)
-        query = Query(k=request.k, exclude=request.exclude, explain=request.explain)
+        person, moment, without = self._asking(request)
+        budget = Deadline(until, self._usual)
+        query = Query(k=request.k, exclude=request.exclude, explain=request.explain, budget=budget)
         answer = self._pipeline.recommend(person, query, moment)
-        return list_reply(answer, request_id, self.bundle, explain=request.explain)
+        self._learn(answer, explained=request.explain and not answer.degraded)
+        return list_reply(answer, request_id, self.bundle, explain=request.explain, without=without)
 
-    def rank(self, request: RankRequest, request_id: str) -> ListReply:
+    def rank(self, request: RankRequest, request_id: str, until: float = NEVER) -> ListReply:
         """The given items in this person's order."""
-        person, moment = self._asking(request)
-        answer = self._pipeline.rank(person, request.item_ids, moment, explain=request.explain)
-        return list_reply(answer, request_id, self.bundle, explain=request.explain)
+        person, moment, without = self._asking(request)
+        budget = Deadline(until, self._usual)
+        answer = self._pipeline.rank(person, request.item_ids, moment, explain=request.explain, budget=budget)
+        return list_reply(answer, request_id, self.bundle, explain=request.explain, without=without)
 
     def similar(self, request: SimilarRequest, request_id: str) -> ListReply:
         """The items that go with the given ones."""
@@ -98,9 +118,7 @@ class Desk:
 
     def profile(self, request: ProfileRequest, request_id: str) -> ProfileReply:
         """What is known of this person, newest first."""
-        person = self._state.person(
-            request.user_id, request.anonymous_id, newest=request.newest, without=self._exposures
-        )
+        person = self._breaker.call(lambda: self._read(request, request.newest))
         return ProfileReply(
             request_id=request_id,
             bundle=self.bundle,
@@ -119,22 +137,41 @@ class Desk:
         self.item_log.close()
         self._state.close()
 
-    def _asking(self, request: ListRequest) -> tuple[Person, int]:
-        """The person as of this request, and its moment.
+    def _asking(self, request: ListRequest) -> tuple[Person, int, tuple[Literal["state"], ...]]:
+        """The person as of this request, its moment, and what the answer must do without.
 
-        The moment is `context.time`; without it the present, or the person's newest event if that is later:
-        a clock that runs ahead must not hide what was just done.
+        While the store does not answer, nothing is known but what the request says. The moment is `context.time`;
+        without it the present, or the person's newest event if that is later: a clock that runs ahead must not hide
+        what was just done.
         """
         now = self.clock()
         context = self._intake.context(request.context)
         inline = [self._intake.event(event, now, f"events.{place}.") for place, event in enumerate(request.events)]
-        known = self._state.known([event.event_id for event in inline]) if inline else set()
-        stored = self._state.person(request.user_id, request.anonymous_id, newest=self._newest, without=self._exposures)
+        without: tuple[Literal["state"], ...] = ()
+        try:
+            stored, known = self._breaker.call(lambda: (self._read(request, self._newest), self._known(inline)))
+        except StateError:
+            stored, known, without = Person(), set[str](), ("state",)
         new = [one for one in inline if one.event_id not in known and one.type not in self._exposures]
         person = replace(with_events(stored, new), context=context)
         if request.context.time is not None:
-            return person, request.context.time
-        return person, max([now, *person.events.moments[-1:].tolist()])
+            return person, request.context.time, without
+        return person, max([now, *person.events.moments[-1:].tolist()]), without
+
+    def _read(self, request: PersonRequest, newest: int) -> Person:
+        return self._state.person(request.user_id, request.anonymous_id, newest=newest, without=self._exposures)
+
+    def _known(self, inline: Sequence[StoredEvent]) -> set[str]:
+        """The ids of inline events that are stored already."""
+        ids = [event.event_id for event in inline if event.event_id]
+        return self._state.known(ids) if ids else set()
+
+    def _learn(self, answer: Answer, *, explained: bool) -> None:
+        """How long the stages take that a late answer leaves out; reasons are most of the lap `answer`."""
+        if "ranker" not in answer.degraded and "rank" in answer.timings:
+            self._usual.learn("ranker", answer.timings["rank"])
+        if explained and "answer" in answer.timings:
+            self._usual.learn("explanations", answer.timings["answer"])
 
     def _past(self, person: Person) -> list[PastEvent]:
         schema, catalogue = self._pipeline.bundle.schema, self._pipeline.bundle.catalogue

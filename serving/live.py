@@ -1,12 +1,10 @@
 """What answers now: one reference, replaced whole, while every request goes on with the one that it took."""
 
 import threading
-from collections.abc import Callable
 
 from prometheus_client import Gauge
 
 from serving.desk import Desk
-from serving.pipeline import Pipeline
 from serving.snapshot import Snapshot
 
 _CHANGED = Gauge(
@@ -19,12 +17,12 @@ _CHANGED = Gauge(
 class Live:
     """The present snapshot and the desk over it. Reading takes no lock; whoever replaces holds `changing`."""
 
-    def __init__(self, snapshot: Snapshot, desk_over: Callable[[Pipeline], Desk]) -> None:
-        """`desk_over` makes the desk of a pipeline."""
+    def __init__(self, snapshot: Snapshot, desk: Desk) -> None:
+        """`desk` stands over the snapshot's pipeline."""
         self.changing = threading.Lock()
         """Held from reading a snapshot to replacing it with one made from it, so that none is lost."""
-        self._desk_over = desk_over
-        self.replace(snapshot)
+        self._now = (snapshot, desk)
+        _CHANGED.set(len(snapshot.delta))
 
     @property
     def snapshot(self) -> Snapshot:
@@ -38,5 +36,5 @@ class Live:
 
     def replace(self, snapshot: Snapshot) -> None:
         """Let another snapshot answer from the next request on."""
-        self._now = (snapshot, self._desk_over(snapshot.pipeline))
+        self._now = (snapshot, self.desk.over(snapshot.pipeline))
         _CHANGED.set(len(snapshot.delta))

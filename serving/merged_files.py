@@ -18,6 +18,8 @@ from serving.attributes import Attributes
 from serving.bundle import Bundle, fresh_staging, seal, verify_bundle
 from serving.catalogue import ALWAYS, Catalogue
 from serving.delta import Delta
+from serving.filterable import FilterableItems
+from serving.filters import ItemTable
 from serving.index import ItemIndex
 from serving.merged_attributes import merged_attributes
 from serving.snapshot import Snapshot
@@ -70,7 +72,14 @@ def open_merged(main: Bundle, path: Path, log_identity: str) -> Bundle:
         main,
         schema=replace(main.schema, items=Vocabulary.load(path / "catalogue" / "ids")),
         catalogue=catalogue,
-        attributes=Attributes.load(path / "attributes"),
+        filterable=FilterableItems(
+            ItemTable(
+                str(manifest["fingerprint"]),
+                Attributes.load(path / "attributes"),
+                np.asarray(catalogue.available_from),
+                np.asarray(catalogue.available_to),
+            )
+        ),
         statistics=Statistics.load(path / "statistics"),
         index=ItemIndex.load(path / "index.faiss", catalogue.vectors),
     )
@@ -89,7 +98,7 @@ def _belonging(main: Bundle, log_identity: str) -> dict[str, str]:
 def _attributes(main: Bundle, delta: Delta) -> Attributes:
     """Every value of every row as filters read it, changes among them."""
     changed = Attributes.of(main.schema.dataset.items.columns, delta.attributes)
-    return merged_attributes(main.attributes, changed, delta.rows, delta.n_rows + len(delta.new_ids))
+    return merged_attributes(main.filterable.items.attributes, changed, delta.rows, delta.n_rows + len(delta.new_ids))
 
 
 def _closed(delta: Delta) -> Delta:

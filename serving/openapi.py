@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the same models that check requests and write answers."""
+"""The OpenAPI document, made from the same classes that check requests and write answers."""
 
 from functools import cache
 from http import HTTPStatus
@@ -8,22 +8,32 @@ from pydantic.json_schema import models_json_schema
 
 from serving.endpoints import ENDPOINTS, Endpoint
 from serving.item_requests import PostedItem
-from serving.replies import ErrorReply
+from serving.replies import ErrorReply, ReadyReply, Reply
+from serving.reply_schemas import reply_schemas
 from serving.requests import Event
 
-_SCHEMAS = "#/components/schemas/{model}"
-_ERRORS = {
-    HTTPStatus.BAD_REQUEST: "The request is malformed or invalid; `field` names what to mend.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is over 1 MB.",
-    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests wait for an answer; come again.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The bundle is not loaded yet, or the store does not answer.",
+REFERENCE = "#/components/schemas/"
+_WAIT = {"headers": {"Retry-After": {"description": "Seconds.", "required": True, "schema": {"type": "integer"}}}}
+_JSON = "application/json"
+_ERRORS: dict[HTTPStatus, tuple[str, dict[str, Any]]] = {
+    HTTPStatus.BAD_REQUEST: ("The request is malformed or invalid; `field` names what to mend.", {}),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("The body is over 1 MB.", {}),
+    HTTPStatus.TOO_MANY_REQUESTS: ("Too many requests wait for an answer; come again.", _WAIT),
+    HTTPStatus.INTERNAL_SERVER_ERROR: ("A fault of ours; the log has the `request_id`.", {}),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("The bundle is not loaded yet, or the store does not answer.", _WAIT),
 }
+_NOT_READY = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
 _PLAIN = {
-    "/livez": "The process runs.",
-    "/readyz": "The bundle is loaded, its golden answers are right, and the store answers.",
-    "/metrics": "Counters and times of all workers, for Prometheus.",
-    "/openapi.json": "This document.",
-    "/": "A page that shows a person's history and personal picks.",
+    "/livez": ("The process runs.", "text/plain", {"type": "string"}),
+    "/readyz": (
+        "The bundle is loaded and its golden answers are right; `degraded` names what answers must do without.",
+        _JSON,
+        {"$ref": f"{REFERENCE}{ReadyReply.__name__}"},
+    ),
+    "/metrics": ("Counters and times of all workers, for Prometheus.", "text/plain", {"type": "string"}),
+    "/openapi.json": ("This document.", _JSON, {"type": "object"}),
+    "/schema.json": ("The same in BentoML's own form, for its clients.", _JSON, {"type": "object"}),
+    "/": ("A page that shows a person's history and personal picks.", "text/html", {"type": "string"}),
 }
 ROUTES = (*(endpoint.path for endpoint in ENDPOINTS), *_PLAIN)
 """Every path that the service answers."""
@@ -32,34 +42,40 @@ ROUTES = (*(endpoint.path for endpoint in ENDPOINTS), *_PLAIN)
 @cache
 def openapi() -> dict[str, Any]:
     """The document, OpenAPI 3.1."""
-    requests = [(endpoint.request, "validation") for endpoint in ENDPOINTS]
-    replies = [(endpoint.reply, "serialization") for endpoint in ENDPOINTS]
-    records = [(record, "validation") for record in (Event, PostedItem)]
-    models = dict.fromkeys([*requests, *records, *replies, (ErrorReply, "serialization")])
-    _, definitions = models_json_schema(list(models), ref_template=_SCHEMAS)  # type: ignore[arg-type]
-    plain = {path: {"get": _operation(text)} for path, text in _PLAIN.items()}
+    requests = dict.fromkeys([*(endpoint.request for endpoint in ENDPOINTS), Event, PostedItem])
+    models = [(one, "validation") for one in requests]
+    _, definitions = models_json_schema(models, ref_template=f"{REFERENCE}{{model}}")  # type: ignore[arg-type]
+    replies: list[type[Reply]] = [*(endpoint.reply for endpoint in ENDPOINTS), ErrorReply, ReadyReply]
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tailorbird", "version": "1", "description": "What should this person see, and why?"},
-        "paths": {**{endpoint.path: {"post": _post(endpoint)} for endpoint in ENDPOINTS}, **plain},
-        "components": {"schemas": definitions["$defs"]},
+        "paths": {
+            **{endpoint.path: {"post": _post(endpoint)} for endpoint in ENDPOINTS},
+            **{path: {"get": _get(path, *said)} for path, said in _PLAIN.items()},
+        },
+        "components": {"schemas": {**definitions["$defs"], **reply_schemas(replies, f"{REFERENCE}{{name}}")}},
     }
 
 
 def _post(endpoint: Endpoint) -> dict[str, Any]:
-    body = _json(endpoint.request.__name__)
-    errors = {str(int(status)): {"description": text, **_json("ErrorReply")} for status, text in _ERRORS.items()}
     return {
-        **_operation(endpoint.answer.__doc__ or ""),
-        "operationId": endpoint.path.rpartition("/")[2],
-        "requestBody": {"required": True, **body},
-        "responses": {"200": {"description": "The answer.", **_json(endpoint.reply.__name__)}, **errors},
+        "summary": (endpoint.answer.__doc__ or "").split("\n", 1)[0],
+        "operationId": endpoint.name,
+        "requestBody": {"required": True, **_json(endpoint.request)},
+        "responses": {"200": {"description": "The answer.", **_json(endpoint.reply)}, **_errors(*_ERRORS)},
     }
 
 
-def _operation(text: str) -> dict[str, Any]:
-    return {"summary": text.split("\n", 1)[0], "responses": {"200": {"description": text}}}
+def _get(path: str, text: str, media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+    answer = {"description": text, "content": {media_type: {"schema": schema}}}
+    errors = _errors(*_NOT_READY) if path == "/readyz" else {}
+    return {"summary": text, "responses": {"200": answer, **errors}}
 
 
-def _json(model: str) -> dict[str, Any]:
-    return {"content": {"application/json": {"schema": {"$ref": _SCHEMAS.format(model=model)}}}}
+def _errors(*statuses: HTTPStatus) -> dict[str, Any]:
+    said = {str(int(status)): _ERRORS[status] for status in statuses}
+    return {status: {"description": text, **more, **_json(ErrorReply)} for status, (text, more) in said.items()}
+
+
+def _json(model: type) -> dict[str, Any]:
+    return {"content": {_JSON: {"schema": {"$ref": f"{REFERENCE}{model.__name__}"}}}}

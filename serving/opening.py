@@ -23,10 +23,12 @@ from serving.registry import read_pointer
 from serving.repeating import Repeating
 from serving.settings import ServingConfig
 from serving.snapshot import Snapshot
-from serving.state import DEFAULT_URL, ItemLog, absolute_url, in_memory, open_item_log, open_state
+from serving.state import DEFAULT_URL, ItemLog, State, absolute_url, in_memory, open_item_log, open_state
 from serving.swap import RegistryWatcher, leave_alone, machine_lock
 from serving.worker import Worker
 
+READ_SHARE = 0.25
+"""Share of the deadline that a read of the store may wait for its lock."""
 PACKED_BUNDLE = Path(__file__).parents[1] / "bundle"
 """Where a Bento carries its bundle."""
 
@@ -65,15 +67,25 @@ def open_worker(environment: Mapping[str, str] = os.environ) -> Worker:
     With a registry, the worker follows its pointer from then on; a bundle that was named itself is never replaced.
     The collector is told to leave alone what is loaded (the p99 of an empty answer falls from 60 ms to 5 ms).
     """
-    config = serving_config(environment)
+    config, url = serving_config(environment), environment.get("TAILORBIRD_STATE", DEFAULT_URL)
+    patience = config.write_deadline_ms / 1000
+    state = open_state(url, patience=patience, read_patience=READ_SHARE * config.deadline_ms / 1000)
+    log = open_item_log(url, patience=patience)
+    try:
+        return _worker(environment, config, state, log)
+    except BaseException:
+        log.close()
+        state.close()
+        raise
+
+
+def _worker(environment: Mapping[str, str], config: ServingConfig, state: State, log: ItemLog) -> Worker:
     path, registry = bundle_path(environment), environment.get("TAILORBIRD_REGISTRY")
-    url = environment.get("TAILORBIRD_STATE", DEFAULT_URL)
-    state, log = open_state(url), open_item_log(url)
     open_checked = partial(open_snapshot, log=log, newest_events=config.newest_events)
-    bundle = up_to_date(open_checked(path), log)
-    live = Live(bundle, lambda pipeline: Desk(pipeline, state, log, config.newest_events))
+    snapshot = up_to_date(open_checked(path), log)
+    live = Live(snapshot, Desk(snapshot.pipeline, state, log, config.newest_events))
     leave_alone()
-    lock = machine_lock(Path(registry) if registry else path)
+    lock, url = machine_lock(Path(registry) if registry else path), environment.get("TAILORBIRD_STATE", DEFAULT_URL)
     starter = None if in_memory(url) else MergeStarter(live, absolute_url(url), config.merge_items)
     watcher = RegistryWatcher(Path(registry), live, log, open_checked, lock) if registry else None
     threads = [

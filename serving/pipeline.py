@@ -13,10 +13,12 @@ from features.arrays import FloatArray, IntArray
 from features.errors import BundleError
 from features.person import Person
 from features.vocabulary import RESERVED, UNKNOWN
-from serving.answers import Answer, Query, RankedItem, Shortfall
+from serving.answers import Answer, Budget, Query, RankedItem, Shortfall
+from serving.blend import blend
 from serving.bundle import Bundle
 from serving.candidates import Candidates, given, retrieve
 from serving.eligibility import open_to_all
+from serving.plan import Plan
 from serving.ranker_inputs import feature_names, ranker_rows
 from serving.reasons import reasons_for
 from serving.similar import similar_rows
@@ -45,29 +47,40 @@ class Pipeline:
     def recommend(self, person: Person, query: Query, moment: int) -> Answer:
         """The best `query.k` items that this person may be shown at this moment (ms, or sequence number)."""
         watch = _Watch()
-        here = situation(self.bundle, person, moment, query.exclude)
+        passing = self._passing(query.filter, person, moment)
+        here = situation(self.bundle, person, moment, query.exclude, passing)
         watch.lap("encode")
         candidates = retrieve(here, query.k)
         watch.lap("retrieve")
-        scores, probabilities = self.score(here, candidates)
+        plan = Plan(query.budget, explain=query.explain)
+        scores, probabilities = self._ordered(here, candidates, plan)
         watch.lap("rank")
         order = np.argsort(-scores, kind="stable")[: query.k]
-        items = self._items(here, candidates, order, scores, probabilities, explain=query.explain)
+        items = self._items(here, candidates, order, scores, probabilities, explain=plan.explains())
         watch.lap("answer")
-        return Answer(items, _shortfall(here, query.k, len(items)), watch.laps)
+        return Answer(items, _shortfall(here, query.k, len(items)), watch.laps, degraded=plan.degraded)
 
-    def rank(self, person: Person, item_ids: Sequence[str], moment: int, *, explain: bool = False) -> Answer:
+    def rank(
+        self,
+        person: Person,
+        item_ids: Sequence[str],
+        moment: int,
+        *,
+        explain: bool = False,
+        budget: Budget | None = None,
+    ) -> Answer:
         """A given list in this person's order; ids that the bundle does not know are named in `unknown`."""
         watch = _Watch()
         rows = self.bundle.schema.items.rows(item_ids)
         here = situation(self.bundle, person, moment)
         candidates = given(here, rows[rows >= RESERVED])
-        scores, probabilities = self.score(here, candidates)
+        plan = Plan(budget, explain=explain)
+        scores, probabilities = self._ordered(here, candidates, plan)
         order = np.argsort(-scores, kind="stable")
-        items = self._items(here, candidates, order, scores, probabilities, explain=explain)
+        items = self._items(here, candidates, order, scores, probabilities, explain=plan.explains())
         watch.lap("rank")
         unknown = tuple(one for one, row in zip(item_ids, rows, strict=True) if row == UNKNOWN)
-        return Answer(items, None, watch.laps, unknown)
+        return Answer(items, None, watch.laps, unknown, plan.degraded)
 
     def similar(
         self, item_ids: Sequence[str], k: int, kind: SimilarKind, moment: int, exclude: Collection[str] = ()
@@ -83,6 +96,10 @@ class Pipeline:
         cause = f"only {len(items)} items have evidence for {kind!r}"
         shortfall = Shortfall(k, len(items), cause) if len(items) < k else None
         return Answer(items, shortfall, watch.laps, unknown)
+
+    def _ordered(self, here: Situation, candidates: Candidates, plan: Plan) -> tuple[np.ndarray, np.ndarray | None]:
+        """Scores float64 [K] and probabilities float64 [K, H]; without the ranker the sources' blend and none."""
+        return self.score(here, candidates) if plan.ranks() else (blend(candidates), None)
 
     def score(self, here: Situation, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
         """Expected value float64 [K] and calibrated probabilities float64 [K, H] of each candidate."""
@@ -109,7 +126,7 @@ class Pipeline:
         candidates: Candidates,
         order: IntArray,
         scores: np.ndarray,
-        probabilities: np.ndarray,
+        probabilities: np.ndarray | None,
         *,
         explain: bool,
     ) -> tuple[RankedItem, ...]:
@@ -121,7 +138,9 @@ class Pipeline:
                 RankedItem(
                     item_id=ids.id_of(row),
                     score=float(scores[index]),
-                    probabilities=dict(zip(heads, probabilities[index].tolist(), strict=True)),
+                    probabilities={}
+                    if probabilities is None
+                    else dict(zip(heads, probabilities[index].tolist(), strict=True)),
                     sources=sources,
                     title=catalogue.title(row),
                     reasons=reasons_for(here, row, sources) if explain else (),

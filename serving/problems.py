@@ -3,7 +3,7 @@
 Nothing of the caller's input stands in a log; an answer repeats a short offending value to its sender only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -13,16 +13,28 @@ from features.errors import RequestError, StateError, TailorbirdError
 from serving.replies import ErrorDetail, ErrorReply
 
 SHOWN_CHARACTERS = 40
+NO_HEADERS: Mapping[str, str] = {}
+COME_AGAIN: Mapping[str, str] = {"retry-after": "1"}
+"""Seconds after which something that passes by itself may have passed."""
 _IDS_ARE_TEXT = 'Ids are strings, also when they look like numbers: write "42", not 42.'
 
 
 class HttpError(TailorbirdError):
     """A request that is refused before anybody read what it asks."""
 
-    def __init__(self, status: HTTPStatus, code: str, message: str, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        message: str,
+        hint: str | None = None,
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.code = code
+        self.headers = headers
 
 
 def status_of(error: TailorbirdError) -> HTTPStatus:
@@ -35,6 +47,23 @@ def status_of(error: TailorbirdError) -> HTTPStatus:
         case StateError():
             return HTTPStatus.SERVICE_UNAVAILABLE
     return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def headers_of(error: TailorbirdError) -> Mapping[str, str]:
+    """The headers that belong to an error."""
+    match error:
+        case HttpError():
+            return error.headers
+        case StateError():
+            return COME_AGAIN
+    return NO_HEADERS
+
+
+def internal(message: str) -> HttpError:
+    """A fault of ours."""
+    return HttpError(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "internal", message, "Tell the operator the request_id; the log has it."
+    )
 
 
 def error_reply(error: TailorbirdError, request_id: str) -> ErrorReply:

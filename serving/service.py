@@ -10,18 +10,21 @@ import bentoml
 from serving.door import Door
 from serving.openapi import ROUTES
 from serving.opening import open_worker, serving_config
+from serving.reception import Reception
+from serving.service_native import Native
 from serving.wire import Application
 
 __all__ = ["ROUTES", "Tailorbird"]
 
 CONFIG = serving_config()
+RECEPTION = Reception(open_worker, CONFIG)
 
 
 class WithDoor(bentoml.Service[Any]):  # type: ignore[misc]  # BentoML has no types
     """A service whose application stands behind our door."""
 
     def to_asgi(self, is_main: bool = True) -> Application:
-        return Door(super().to_asgi(is_main), open_worker, CONFIG.threads, CONFIG.max_waiting)
+        return Door(super().to_asgi(is_main), RECEPTION)
 
 
 @bentoml.service(
@@ -30,5 +33,7 @@ class WithDoor(bentoml.Service[Any]):  # type: ignore[misc]  # BentoML has no ty
     workers=CONFIG.workers,
     logging={"access": {"enabled": False}},
 )
-class Tailorbird:
+class Tailorbird(Native):
     """What should this person see here, now, and why?"""
+
+    reception = RECEPTION

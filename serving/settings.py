@@ -40,10 +40,16 @@ class ServingConfig(StrictConfig):
     workers: int = Field(default=1, ge=1, le=64)
     """Processes, each with its own copy of the models."""
     threads: int = Field(default=2, ge=1, le=64)
-    """Requests that one worker works on at a time."""
+    """Requests that one worker works on at a time, beside one that writes."""
     max_waiting: int = Field(default=64, ge=0)
-    """Requests that may wait in one worker; one more is answered with 429."""
-    merge_items: int = Field(default=5_000, ge=1)
-    """Changed items from which on they are merged into files beside the bundle, in a process of its own."""
+    """Most requests that may wait in one worker, however fast they are answered; one more is answered with 429."""
+    deadline_ms: float = Field(default=200.0, gt=0)
+    """Milliseconds after its arrival by which a request is to be answered. What would wait for more than half of this
+    is answered with 429; what runs late leaves out explanations, then the ranker, and says so."""
+    write_deadline_ms: float = Field(default=2000.0, gt=0)
+    """The same for requests that write, which have a thread of their own; the longest wait for the store's lock too."""
+    merge_items: int = Field(default=2_000, ge=1)
+    """Changed items from which on they are merged into files beside the bundle, in a process of its own. What is not
+    merged yet makes each further change cost more: about 3 ms for a thousand items."""
     newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
     """Newest events of a person that are read from the state; not fewer than the bundle's `pipeline.max_events`."""

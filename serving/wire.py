@@ -1,15 +1,18 @@
 """Bytes in and out: a body that is read up to a limit, JSON that is really JSON, and an answer with its headers."""
 
+import logging
 import secrets
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeAlias
 
+import msgspec
 import orjson
-from pydantic import BaseModel
 
-from features.errors import RequestError
-from serving.problems import HttpError
+from features.errors import RequestError, TailorbirdError
+from serving.problems import HttpError, error_reply, headers_of, internal, status_of
+from serving.replies import Reply
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -23,6 +26,8 @@ MAX_DRAINED = 64 * MAX_BODY
 WORKER = secrets.token_hex(4)
 """Names this process in every answer."""
 _STAMP = (b"x-tailorbird-worker", WORKER.encode())
+_ALWAYS = ((b"cache-control", b"private, no-store"), (b"x-content-type-options", b"nosniff"), _STAMP)
+_LOG = logging.getLogger("bentoml.tailorbird")  # below BentoML's, which alone is set up to be seen
 
 
 class Response(NamedTuple):
@@ -31,6 +36,35 @@ class Response(NamedTuple):
     status: HTTPStatus
     body: bytes
     media_type: bytes = b"application/json"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def all_headers(self) -> list[tuple[bytes, bytes]]:
+        """These headers and those of every answer."""
+        length = (b"content-length", b"%d" % len(self.body))
+        return [(b"content-type", self.media_type), length, *_ALWAYS, *self.headers]
+
+
+def refusal(error: TailorbirdError, request_id: str) -> Response:
+    """An error as an answer."""
+    headers = tuple((name.encode(), value.encode()) for name, value in headers_of(error).items())
+    return Response(status_of(error), to_json(error_reply(error, request_id)), headers=headers)
+
+
+async def answered(making: Awaitable[Response], request_id: str) -> Response:
+    """The answer that is being made, or the error that it came to."""
+    try:
+        return await making
+    except TailorbirdError as error:
+        return refusal(error, request_id)
+    except Exception as error:
+        log_without_values(request_id, error)
+        return refusal(internal("the answer could not be made"), request_id)
+
+
+def log_without_values(what: str, error: Exception) -> None:
+    """Where it happened and which kind of error, but not its text, which may hold what a caller sent."""
+    places = "".join(traceback.format_tb(error.__traceback__))
+    _LOG.error("%s: %s\n%s", what, type(error).__name__, places)
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -67,21 +101,15 @@ def parse_json(body: bytes) -> Any:
         raise RequestError(f"the body is not JSON at {place}", hint="NaN and Infinity are no JSON.") from None
 
 
-def to_json(reply: BaseModel) -> bytes:
+def to_json(reply: Reply) -> bytes:
     """The JSON of a reply; what has nothing to say is left out."""
-    return reply.model_dump_json(exclude_none=True).encode()
+    return msgspec.json.encode(reply)
 
 
 async def write(send: Send, response: Response, *, head: bool = False) -> None:
     """Send an answer; a `head` request gets the headers alone."""
-    headers = [
-        (b"content-type", response.media_type),
-        (b"content-length", b"%d" % len(response.body)),
-        (b"cache-control", b"private, no-store"),
-        (b"x-content-type-options", b"nosniff"),
-        _STAMP,
-    ]
-    await send({"type": "http.response.start", "status": response.status.value, "headers": headers})
+    start = {"type": "http.response.start", "status": response.status.value, "headers": response.all_headers()}
+    await send(start)
     await send({"type": "http.response.body", "body": b"" if head else response.body})
 
 

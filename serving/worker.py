@@ -1,12 +1,13 @@
 """One worker's inside: the desk that answers now, and the threads that keep it fresh."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from features.errors import StateError
 from serving.desk import Desk
 from serving.live import Live
 from serving.merging import MergeStarter
 from serving.repeating import Repeating
+from serving.replies import ReadyReply, RefusedReply
 from serving.swap import RegistryWatcher
 
 
@@ -33,11 +34,21 @@ class Worker:
         """The desk for one request; the next request may get another."""
         return self._live.desk
 
-    def standing(self) -> dict[str, Any]:
-        """What an operator should know: up to which item change this worker answers, and what was refused."""
-        standing = {"item_changes": self._live.snapshot.number}
-        refusal = self._watcher.refusal if self._watcher else None
-        return standing if refusal is None else {**standing, "refused": refusal._asdict()}
+    def standing(self) -> ReadyReply:
+        """What an operator should know: what answers, up to which item change, what was refused and what is missing."""
+        desk, refusal = self.desk, self._watcher.refusal if self._watcher else None
+        try:
+            desk.check()
+            answers = True
+        except StateError:
+            answers = False
+        return ReadyReply(
+            ready=True,
+            bundle=desk.bundle,
+            item_changes=self._live.snapshot.number,
+            refused=RefusedReply(**refusal._asdict()) if refusal else None,
+            degraded=None if answers else ["state"],
+        )
 
     def close(self) -> None:
         """Stop the threads and give back the store."""

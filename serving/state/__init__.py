@@ -24,22 +24,23 @@ DEFAULT_URL = "sqlite:///var/state.db"
 MEMORY = ":memory:"
 
 
-def open_state(url: str = DEFAULT_URL) -> State:
+def open_state(url: str = DEFAULT_URL, patience: float = 10.0, read_patience: float | None = None) -> State:
     """Open the store that a URL names, making it when it is new.
 
     `sqlite:///var/state.db` is a file relative to the working directory, `sqlite:////var/lib/state.db` an
     absolute one, `sqlite://:memory:` a store that lasts as long as the process.
+    A write waits up to `patience` seconds for another process's, a read for `read_patience`, by default as long.
     Raises `ConfigError` for another kind of URL and `StateError` when the store does not open.
     """
-    return SqliteState(_path(url))
+    return SqliteState(_path(url), patience, read_patience)
 
 
-def open_item_log(url: str = DEFAULT_URL) -> ItemLog:
+def open_item_log(url: str = DEFAULT_URL, patience: float = 10.0) -> ItemLog:
     """Open the log of item changes in the store that a URL names; URLs and errors are those of `open_state`.
 
     A store in memory keeps it apart from what another opening of the same URL sees.
     """
-    return SqliteItemLog(_path(url))
+    return SqliteItemLog(_path(url), patience)
 
 
 def absolute_url(url: str) -> str:

@@ -38,9 +38,9 @@ _PERSONAL = ("events", "taken", "attributes", "ids")
 class SqliteState:
     """A `State` in one file, or in memory when there is no path."""
 
-    def __init__(self, path: Path | None, patience: float = 10.0) -> None:
-        """Open or make the store; `patience` is the longest wait for another process's write, in seconds."""
-        self._connections = Connections(path, patience)
+    def __init__(self, path: Path | None, patience: float = 10.0, read_patience: float | None = None) -> None:
+        """Open or make the store, with the patience that `Connections` has, in seconds."""
+        self._connections = Connections(path, patience, read_patience)
         with self._connections.alone() as connection:
             create_tables(connection)
 

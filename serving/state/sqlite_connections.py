@@ -1,6 +1,8 @@
 """The connections of one process to one SQLite file: one that writes, and one for each thread that reads.
 
 A file has a single writer at a time, whichever process it is in, and its readers see whole transactions only.
+The file is the one that bears the store's name at each moment: an open file that was moved or deleted would go on
+to take writes that nobody ever finds again.
 """
 
 import sqlite3
@@ -15,10 +17,15 @@ from features.errors import StateError
 class Connections:
     """Transactions on one file, or on a store in memory when there is no path; safe to call from any thread."""
 
-    def __init__(self, path: Path | None, patience: float) -> None:
-        """Open or make the file; `patience` is the longest wait for another process's write, in seconds."""
+    def __init__(self, path: Path | None, patience: float, read_patience: float | None = None) -> None:
+        """Open or make the file.
+
+        `patience` is the longest wait for another process's write, in seconds; `read_patience` that of a read, which
+        waits only while somebody has locked the whole file or repairs it.
+        """
         self._path = path
         self._patience = patience
+        self._read_patience = patience if read_patience is None else read_patience
         self._lock = threading.RLock()
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
@@ -28,25 +35,30 @@ class Connections:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch(mode=0o600)
             self._writer = connect(path, patience)
+            self._file = _file_of(path)
 
     @contextmanager
     def alone(self) -> Iterator[sqlite3.Connection]:
         """The connection that writes, without a transaction."""
         with self._lock, _told():
+            file = _file_of(self._path)
+            if file != self._file:
+                self._writer.close()
+                self._writer, self._file = connect(self._path, self._patience), file
             yield self._writer
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction that may write: all of it is stored, or nothing."""
-        with self.alone(), _transaction(self._writer, "BEGIN IMMEDIATE"):
-            yield self._writer
+        with self.alone() as connection, _transaction(connection, "BEGIN IMMEDIATE"):
+            yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """One moment of the store for all that is read; a store in memory has but one connection."""
         if self._path is None:
-            with self.alone():
-                yield self._writer
+            with self.alone() as connection:
+                yield connection
         else:
             with _told(), _transaction(self._reader(), "BEGIN") as connection:
                 yield connection
@@ -60,14 +72,24 @@ class Connections:
 
     def _reader(self) -> sqlite3.Connection:
         """The connection of this thread."""
+        file = _file_of(self._path)
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
+        if connection is None or self._local.file != file:
             with self._lock:
                 if self._closed:
                     raise sqlite3.ProgrammingError("it was closed")
-                connection = self._local.connection = connect(self._path, self._patience)
+                connection = self._local.connection = connect(self._path, self._read_patience)
+                self._local.file = file
                 self._readers.append(connection)
         return connection
+
+
+def _file_of(path: Path | None) -> tuple[int, int] | None:
+    """What tells one file from another of the same name; None for a store in memory. Raises OSError without a file."""
+    if path is None:
+        return None
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def connect(path: Path | None, patience: float) -> sqlite3.Connection:

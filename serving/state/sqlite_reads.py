@@ -118,6 +118,9 @@ def _taken(connection: sqlite3.Connection, persons: Sequence[int], without: Coll
 
 
 def _taken_rows(connection: sqlite3.Connection, persons: Sequence[int], without: Collection[str]) -> list[Any]:
+    """(item_id, type, newest moment); one person has each pair once, and grouping would cost as much again."""
+    if len(persons) == 1:
+        return _of_persons(connection, "SELECT item_id, type, moment FROM taken", persons, _but(without), [*without])
     select = "SELECT item_id, type, max(moment) FROM taken"
     return _of_persons(connection, select, persons, f"{_but(without)} GROUP BY item_id, type", [*without])
 

@@ -20,12 +20,14 @@ from features.events import AttributeTable, EventTable
 from features.person import Person
 from features.schema import fit_schema
 from features.vocabulary import RESERVED
-from serving.answers import Answer, Query, RankedItem, Reason, Shortfall
+from serving.answers import Answer, Budget, Query, RankedItem, Reason, Shortfall
 from serving.catalogue import Catalogue
 from serving.desk import Desk
 from serving.door import Door
 from serving.live import Live
 from serving.pipeline import Pipeline
+from serving.reception import Reception
+from serving.settings import ServingConfig
 from serving.snapshot import Snapshot
 from serving.state import ItemLog, open_item_log, open_state
 from serving.state.protocol import State
@@ -102,7 +104,15 @@ class StandIn:
         short = Shortfall(query.k, len(items), "no more items") if len(items) < query.k else None
         return Answer(items, short, {"rank": 0.1})
 
-    def rank(self, person: Person, item_ids: Sequence[str], moment: int, *, explain: bool = False) -> Answer:
+    def rank(
+        self,
+        person: Person,
+        item_ids: Sequence[str],
+        moment: int,
+        *,
+        explain: bool = False,
+        budget: Budget | None = None,
+    ) -> Answer:
         self.asked.append((person, moment))
         known = sorted(item for item in set(item_ids) if item in self.bundle.schema.items)
         items = tuple(self._item(item, -place) for place, item in enumerate(known))
@@ -155,7 +165,7 @@ async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
 def worker_before(desk: Desk) -> Worker:
     """A worker of one desk that nothing replaces."""
     nothing = Snapshot(cast("Any", None), merged=0, delta=cast("Any", ()), pipeline=cast("Any", None), number=0)
-    return Worker(Live(nothing, lambda _: desk))
+    return Worker(Live(nothing, desk))
 
 
 class Running:
@@ -177,14 +187,20 @@ class Running:
         self.socket.close()
 
 
+@pytest.fixture
+def worker(desk: Desk) -> Worker:
+    """A worker of that desk."""
+    return worker_before(desk)
+
+
 @pytest.fixture(scope="module")
 def run_door() -> Iterator[Callable[..., str]]:
-    """Start a door before a desk opener; gives its URL."""
+    """Start a door before a desk opener, with these keys of the `serving` section; gives its URL."""
     running: list[Running] = []
 
-    def start(open_desk: Callable[[], Desk], threads: int = 2, max_waiting: int = 8) -> str:
-        door = Door(nothing_else, lambda: worker_before(open_desk()), threads, max_waiting)
-        running.append(Running(door))
+    def start(open_desk: Callable[[], Desk], **serving: Any) -> str:
+        config = ServingConfig(**{"max_waiting": 8, "deadline_ms": 20_000, **serving})
+        running.append(Running(Door(nothing_else, Reception(lambda: worker_before(open_desk()), config))))
         return running[-1].url
 
     yield start

@@ -34,7 +34,7 @@ class Beside:
         self.log = open_item_log(self.url)
         self.log.change([ItemEdit(f"fresh-{place}", {"title": "New"}) for place in range(3)], 1)
         snapshot = up_to_date(with_merges(open_bundle(self.path), self.log), self.log)
-        self.live = Live(snapshot, lambda _: cast("Any", None))
+        self.live = Live(snapshot, cast("Any", None))
 
     def starter(self, threshold: int = 3) -> MergeStarter:
         return MergeStarter(self.live, self.url, threshold)

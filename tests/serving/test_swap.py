@@ -19,7 +19,7 @@ from serving.live import Live
 from serving.lock import only_one
 from serving.opening import open_snapshot, open_worker
 from serving.registry import promote, rollback
-from serving.replies import ListReply
+from serving.replies import ListReply, RefusedReply
 from serving.requests import RecommendRequest
 from serving.state import ItemLog, State
 from serving.swap import RegistryWatcher, machine_lock
@@ -59,7 +59,8 @@ Opened = tuple[Live, RegistryWatcher]
 def opened(registry: Path, bundles: tuple[Path, Path], state: State, item_log: ItemLog, tmp_path: Path) -> Opened:
     """What a worker has inside, without its threads."""
     open_checked = partial(open_snapshot, log=item_log, newest_events=100)
-    live = Live(open_checked(bundles[0]), lambda pipeline: Desk(pipeline, state, item_log))
+    snapshot = open_checked(bundles[0])
+    live = Live(snapshot, Desk(snapshot.pipeline, state, item_log))
     return live, RegistryWatcher(registry, live, item_log, open_checked, tmp_path / "lock")
 
 
@@ -147,11 +148,11 @@ def test_a_bad_bundle_is_refused_with_its_reason_and_the_old_one_goes_on(
     assert reason in watcher.refusal.reason
     assert len([record for record in caplog.records if "is refused" in record.message]) == 1
     assert answer(live) == before
-    assert Worker(live, [], watcher).standing()["refused"] == watcher.refusal._asdict()
+    assert Worker(live, [], watcher).standing().refused == RefusedReply(**watcher.refusal._asdict())
     rollback(registry)
     watcher.look()
     assert watcher.refusal is None
-    assert "refused" not in Worker(live, [], watcher).standing()
+    assert Worker(live, [], watcher).standing().refused is None
 
 
 @pytest.mark.parametrize("content", ["{", None])

@@ -1,7 +1,10 @@
 """Two real workers behind one port: what one of them is told, the other knows in its very next answer."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +14,7 @@ pytestmark = pytest.mark.slow
 
 PATIENCE_SECONDS = 60
 CONNECTIONS = 20
+SCHEMATHESIS = Path(__file__).parents[1] / "schemathesis.toml"
 
 
 class Connections:
@@ -103,3 +107,11 @@ def test_health_and_metrics_cover_all_workers(both: tuple[httpx.Client, httpx.Cl
         assert client.get("/livez").status_code == 200
         assert client.post("/v1/similar", json={}).status_code == 400
     assert answered(both[0]) == answered(both[1]) == before + 2
+
+
+def test_every_answer_is_as_documented(served: Any) -> None:
+    """Schemathesis on the live service: no fault of ours, and no answer that its OpenAPI document does not tell of."""
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(SCHEMATHESIS), "run"]
+    command += [f"{served.url}/openapi.json", "--max-examples", "25", "--seed", "1", "--phases", "coverage,fuzzing"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert told.returncode == 0, told.stdout
