@@ -14,18 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from features.errors import BundleError
 from features.schema import Schema
 from features.vocabulary import Vocabulary
-from serving.attributes import Attributes
 from serving.calibration import Calibration
 from serving.catalogue import Catalogue
 from serving.changed_tables import changed_catalogue, changed_statistics
 from serving.delta import Delta
 from serving.filterable import FilterableItems
-from serving.filters import ItemTable
 from serving.graph import Graph
 from serving.index import ItemIndex
 from serving.settings import PipelineSettings
@@ -92,10 +88,14 @@ def seal_bundle(staging: Path, target: Path, provenance: dict[str, Any]) -> Path
 
     Raises BundleError when `target` exists: a bundle never changes.
     """
+    return seal(staging, target, {**provenance, "schema": _read_schema(staging).fingerprint})
+
+
+def seal(staging: Path, target: Path, manifest: dict[str, Any]) -> Path:
+    """The same for any directory of files that `verify_bundle` shall vouch for; `manifest` names their schema."""
     if target.exists():
         raise BundleError(f"{target} exists, and a bundle never changes", hint="Write to a new directory.")
-    schema = _read_schema(staging)
-    _write_manifest(staging, {**provenance, "format": FORMAT, "schema": schema.fingerprint})
+    _write_manifest(staging, {**manifest, "format": FORMAT})
     for path in _files(staging):
         with path.open("rb") as file:
             os.fsync(file.fileno())
@@ -121,14 +121,7 @@ def assemble(path: Path, manifest: dict[str, Any]) -> Bundle:
         schema=_read_schema(path),
         settings=PipelineSettings.parse(_read_json(path / "settings.json")),
         catalogue=catalogue,
-        filterable=FilterableItems(
-            ItemTable(
-                str(manifest.get("fingerprint", path)),
-                Attributes.load(path / "attributes"),
-                np.asarray(catalogue.available_from),
-                np.asarray(catalogue.available_to),
-            )
-        ),
+        filterable=FilterableItems.load(path / "attributes", str(manifest.get("fingerprint", path)), catalogue),
         statistics=Statistics.load(path / "statistics"),
         transitions=Transitions.load(path / "transitions"),
         index=ItemIndex.load(path / "index.faiss", catalogue.vectors),

@@ -40,7 +40,7 @@ def changed_statistics(base: Statistics, delta: Delta) -> Statistics:
     new = delta.rows >= delta.n_rows
     rows, seen = delta.rows[new], delta.first_seen[new]
     zeros = np.zeros(len(rows), dtype=np.float32)
-    arrived = rows[np.argsort(seen, kind="stable")].astype(np.int32)
+    arrived = np.concatenate([base.arrived, rows[np.argsort(seen, kind="stable")]]).astype(np.int32)
     return replace(
         base,
         popularity=Layered(base.popularity, rows, zeros),

@@ -6,6 +6,7 @@ worker answers from what any of them has stored.
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from time import time
 from typing import Literal
@@ -30,6 +31,7 @@ from serving.requests import (
     RecommendRequest,
     SimilarRequest,
 )
+from serving.state.item_log import ItemLog
 from serving.state.protocol import State, StoredEvent
 
 
@@ -42,18 +44,33 @@ class Desk:
     """Answers from one pipeline and one store; safe to call from several threads."""
 
     def __init__(
-        self, pipeline: Pipeline, state: State, newest: int = RECENT_EVENTS, clock: Callable[[], int] = wall_clock
+        self,
+        pipeline: Pipeline,
+        state: State,
+        item_log: ItemLog,
+        newest: int = RECENT_EVENTS,
+        clock: Callable[[], int] = wall_clock,
     ) -> None:
         """`newest` events of a person are read; `clock` gives the present moment."""
-        schema = pipeline.bundle.schema
-        self._pipeline = pipeline
+        self.item_log = item_log
+        self.clock = clock
         self._state = state
         self._newest = newest
-        self._clock = clock
-        self._intake = Intake(schema)
-        self._filters = FilterReader(schema.dataset)
         self._breaker = Breaker()
         self._usual = UsualTimes()
+        self._take(pipeline)
+
+    def over(self, pipeline: Pipeline) -> "Desk":
+        """The same desk over another pipeline: it goes on with what it learned of its store and its times."""
+        other = copy(self)
+        other._take(pipeline)
+        return other
+
+    def _take(self, pipeline: Pipeline) -> None:
+        self.schema = schema = pipeline.bundle.schema
+        self._pipeline = pipeline
+        self._intake = Intake(schema)
+        self._filters = FilterReader(schema.dataset)
         self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
 
     @property
@@ -86,12 +103,12 @@ class Desk:
     def similar(self, request: SimilarRequest, request_id: str) -> ListReply:
         """The items that go with the given ones."""
         query = Query(k=request.k, exclude=request.exclude, filter=self._filter(request.filter))
-        answer = self._pipeline.similar(request.item_ids, request.kind, query, self._clock())
+        answer = self._pipeline.similar(request.item_ids, request.kind, query, self.clock())
         return list_reply(answer, request_id, self.bundle, explain=False)
 
     def events(self, request: EventsRequest, request_id: str) -> EventsReply:
         """Store each event that is right; the very next answer of any worker knows them."""
-        now = self._clock()
+        now = self.clock()
         checked = [self._intake.posted(content, now) for content in request.events]
         outcomes = iter(self._state.append([one for one in checked if isinstance(one, StoredEvent)]))
         results = [
@@ -126,6 +143,7 @@ class Desk:
 
     def close(self) -> None:
         """Give back the store."""
+        self.item_log.close()
         self._state.close()
 
     def _filter(self, text: str | None) -> Filter | None:
@@ -139,7 +157,7 @@ class Desk:
         without it the present, or the person's newest event if that is later: a clock that runs ahead must not hide
         what was just done.
         """
-        now = self._clock()
+        now = self.clock()
         context = self._intake.context(request.context)
         inline = [self._intake.event(event, now, f"events.{place}.") for place, event in enumerate(request.events)]
         without: tuple[Literal["state"], ...] = ()

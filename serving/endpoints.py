@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from serving.desk import Desk
-from serving.replies import EventsReply, ListReply, ProfileReply, Stamped
+from serving.item_desk import change_items
+from serving.item_requests import ItemsRequest
+from serving.replies import EventsReply, ItemsReply, ListReply, ProfileReply, Stamped
 from serving.requests import (
     Asked,
     EventsRequest,
@@ -46,5 +48,6 @@ ENDPOINTS = (
     Endpoint("/v1/rank", RankRequest, ListReply, Desk.rank, budgeted=True),
     Endpoint("/v1/similar", SimilarRequest, ListReply, Desk.similar),
     Endpoint("/v1/events", EventsRequest, EventsReply, Desk.events, lane="writes"),
+    Endpoint("/v1/items", ItemsRequest, ItemsReply, change_items, lane="writes"),
     Endpoint("/v1/profile", ProfileRequest, ProfileReply, Desk.profile),
 )

@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
+from typing import Self
+
+import numpy as np
 
 from features.dataset import DatasetConfig
 from features.person import Person
 from features.schema import Schema
 from serving.attributes import Attributes
 from serving.bitmap import Bitmap
+from serving.catalogue import Catalogue
 from serving.delta import Delta
 from serving.filters import Filter, FilterCache, FilterScope, ItemTable, Past
 
@@ -21,6 +26,12 @@ class FilterableItems:
     items: ItemTable
     changed: ItemTable | None = None
     cache: FilterCache = field(default_factory=FilterCache)
+
+    @classmethod
+    def load(cls, directory: Path, name: str, catalogue: Catalogue) -> Self:
+        """Map the attributes of a catalogue's items; `name` stands for this content and no other."""
+        opens, closes = np.asarray(catalogue.available_from), np.asarray(catalogue.available_to)
+        return cls(ItemTable(name, Attributes.load(directory), opens, closes))
 
     def with_changes(self, dataset: DatasetConfig, delta: Delta) -> "FilterableItems":
         """The same items with a delta above them."""

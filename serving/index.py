@@ -121,6 +121,20 @@ class ItemIndex:
         found: IntArray = rows[0][rows[0] >= 0]
         return found
 
+    @classmethod
+    def renewed(cls, path: Path, vectors: ByRow[np.float32], changed: IntArray) -> "ItemIndex":
+        """The index of a file as it would be over other vectors, in memory; `changed` rows, new ones among them.
+
+        The cells stay those that were trained.
+        """
+        index = faiss.read_index(str(path))
+        if not hasattr(index, "nlist"):
+            return cls.build(np.asarray(vectors))
+        rows = np.ascontiguousarray(changed, dtype=np.int64)
+        index.remove_ids(faiss.IDSelectorBatch(rows))
+        index.add_with_ids(np.ascontiguousarray(vectors[rows], dtype=np.float32), rows)
+        return cls(index, vectors)
+
     def save(self, path: Path) -> None:
         """Write the index file."""
         faiss.write_index(self._index, str(path))

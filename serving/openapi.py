@@ -7,6 +7,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from serving.endpoints import ENDPOINTS, Endpoint
+from serving.item_requests import PostedItem
 from serving.replies import ErrorReply, ReadyReply, Reply
 from serving.reply_schemas import reply_schemas
 from serving.requests import Event
@@ -41,7 +42,7 @@ ROUTES = (*(endpoint.path for endpoint in ENDPOINTS), *_PLAIN)
 @cache
 def openapi() -> dict[str, Any]:
     """The document, OpenAPI 3.1."""
-    requests = dict.fromkeys([*(endpoint.request for endpoint in ENDPOINTS), Event])
+    requests = dict.fromkeys([*(endpoint.request for endpoint in ENDPOINTS), Event, PostedItem])
     models = [(one, "validation") for one in requests]
     _, definitions = models_json_schema(models, ref_template=f"{REFERENCE}{{model}}")  # type: ignore[arg-type]
     replies: list[type[Reply]] = [*(endpoint.reply for endpoint in ENDPOINTS), ErrorReply, ReadyReply]

@@ -17,13 +17,13 @@ from pydantic import ValidationError
 
 from features.errors import StateError, TailorbirdError
 from serving.admission import Lane
-from serving.desk import Desk
 from serving.endpoints import Endpoint
 from serving.metrics import DEGRADED, REFUSED
 from serving.problems import COME_AGAIN, HttpError, internal, of_validation
-from serving.replies import ListReply, ReadyReply
+from serving.replies import ListReply
 from serving.settings import ServingConfig
 from serving.wire import Receive, Response, answered, log_without_values, parse_json, read_body, refusal, to_json
+from serving.worker import Worker
 
 REOPEN_SECONDS = 1.0
 """Between two tries to open a store that does not answer."""
@@ -32,10 +32,10 @@ _LOG = logging.getLogger("bentoml.tailorbird")
 
 
 class Reception:
-    """Answers requests from one desk, which is opened in a thread; used from one event loop."""
+    """Answers requests from one worker, which is opened in a thread; used from one event loop."""
 
-    def __init__(self, open_desk: Callable[[], Desk], config: ServingConfig) -> None:
-        self._open_desk = open_desk
+    def __init__(self, open_worker: Callable[[], Worker], config: ServingConfig) -> None:
+        self._open_worker = open_worker
         self._lanes = {
             "reads": Lane("reads", config.threads, config.max_waiting, config.deadline_ms / 1000),
             "writes": Lane("writes", 1, config.max_waiting, config.write_deadline_ms / 1000),
@@ -43,7 +43,7 @@ class Reception:
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="tailorbird-aside")  # opens, then looks after the store
         self._closing = threading.Event()
         self._checking: asyncio.Future[Response] | None = None
-        self._desk: Desk | None = None
+        self._worker: Worker | None = None
         self._closed = _not_ready("not_ready", "the bundle is being loaded", "Ask /readyz, then come again.")
 
     def open(self) -> None:
@@ -56,8 +56,8 @@ class Reception:
         for lane in self._lanes.values():
             lane.shutdown()
         self._aside.shutdown()
-        if self._desk:
-            self._desk.close()
+        if self._worker:
+            self._worker.close()
 
     async def answer(self, endpoint: Endpoint, receive: Receive) -> Response:
         """The answer to a request whose body is yet to be read; an error is an answer too."""
@@ -74,26 +74,26 @@ class Reception:
         taking every worker out of service because of the one store would end those too. Asked beside the lanes:
         a worker with many requests is busy, not unready. Raises HttpError while the desk is closed.
         """
-        if self._desk is None:
+        if self._worker is None:
             raise self._closed()
         if self._checking is None or self._checking.done():
-            self._checking = asyncio.get_running_loop().run_in_executor(self._aside, _checked, self._desk)
+            self._checking = asyncio.get_running_loop().run_in_executor(self._aside, _checked, self._worker)
         return await asyncio.shield(self._checking)
 
     async def _answer(self, endpoint: Endpoint, receive: Receive, request_id: str) -> Response:
         """Refuses before the body is read when it can; the deadline counts from the body's last byte."""
-        desk, lane = self._desk, self._lanes[endpoint.lane]
-        if desk is None:
+        worker, lane = self._worker, self._lanes[endpoint.lane]
+        if worker is None:
             raise self._closed()
         lane.check()
         body = await read_body(receive)
-        return await lane.run(partial(_work, desk, endpoint, body, request_id), perf_counter())
+        return await lane.run(partial(_work, worker, endpoint, body, request_id), perf_counter())
 
     def _open(self) -> None:
-        while self._desk is None and not self._closing.is_set():
+        while self._worker is None and not self._closing.is_set():
             try:
-                self._desk = self._open_desk()
-                _LOG.info("bundle %s is ready", self._desk.bundle)
+                self._worker = self._open_worker()
+                _LOG.info("bundle %s is ready", self._worker.desk.bundle)
             except StateError as error:
                 self._say_closed(error)
                 self._closing.wait(REOPEN_SECONDS)
@@ -110,7 +110,7 @@ class Reception:
         self._closed = _not_ready(error.code, error.message, error.hint)
 
 
-def _work(desk: Desk, endpoint: Endpoint, body: bytes, request_id: str, until: float) -> Response:
+def _work(worker: Worker, endpoint: Endpoint, body: bytes, request_id: str, until: float) -> Response:
     """All that a thread does for one request."""
     try:
         content = parse_json(body)
@@ -118,7 +118,7 @@ def _work(desk: Desk, endpoint: Endpoint, body: bytes, request_id: str, until: f
             request = endpoint.request.model_validate(content)
         except ValidationError as error:
             raise of_validation(error, endpoint.request) from None
-        reply = endpoint.ask(desk, request, request_id, until)
+        reply = endpoint.ask(worker.desk, request, request_id, until)
     except TailorbirdError as error:
         return refusal(error, request_id)
     if isinstance(reply, ListReply):
@@ -127,13 +127,8 @@ def _work(desk: Desk, endpoint: Endpoint, body: bytes, request_id: str, until: f
     return Response(HTTPStatus.OK, to_json(reply))
 
 
-def _checked(desk: Desk) -> Response:
-    reply = ReadyReply(ready=True, bundle=desk.bundle)
-    try:
-        desk.check()
-    except StateError:
-        reply = ReadyReply(ready=True, bundle=desk.bundle, degraded=["state"])
-    return Response(HTTPStatus.OK, to_json(reply))
+def _checked(worker: Worker) -> Response:
+    return Response(HTTPStatus.OK, to_json(worker.standing()))
 
 
 def _not_ready(code: str, message: str, hint: str | None) -> Callable[[], HttpError]:

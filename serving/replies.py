@@ -110,6 +110,28 @@ class EventsReply(Stamped, frozen=True, kw_only=True):
     results: list[EventReply]
 
 
+class ItemChangeReply(Reply, frozen=True, kw_only=True):
+    """What became of one item's change."""
+
+    item_id: str | None = None
+    """Left out when the record has none that can be read."""
+    status: Literal["stored", "rejected"]
+    number: int | None = None
+    """Its place in the order of all changes, when it was stored."""
+    field: str | None = None
+    """The field for which the record was rejected."""
+    message: str | None = None
+    """Why it was rejected, and what to do."""
+
+
+class ItemsReply(Stamped, frozen=True, kw_only=True):
+    """What became of each item's change, in the order of the request."""
+
+    stored: int
+    rejected: int
+    results: list[ItemChangeReply]
+
+
 class PastEvent(Reply, frozen=True, kw_only=True):
     """Something that the person did."""
 
@@ -132,12 +154,24 @@ class ProfileReply(Stamped, frozen=True, kw_only=True):
     """Number of different items that the person ever did something with."""
 
 
+class RefusedReply(Reply, frozen=True, kw_only=True):
+    """The bundle that the registry names and that does not answer."""
+
+    bundle: str
+    """Where it lies."""
+    reason: str
+
+
 class ReadyReply(Reply, frozen=True, kw_only=True):
     """The service answers."""
 
     ready: bool
     bundle: str
     """The model that answers."""
+    item_changes: int
+    """Up to which change of items this worker answers."""
+    refused: RefusedReply | None = None
+    """Why a bundle that was promoted does not answer in this one's place."""
     degraded: list[Literal["state"]] | None = None
     """What answers must do without for now: what is stored of people, because the store does not answer."""
 

@@ -9,7 +9,7 @@ import bentoml
 
 from serving.door import Door
 from serving.openapi import ROUTES
-from serving.opening import open_desk, serving_config
+from serving.opening import open_worker, serving_config
 from serving.reception import Reception
 from serving.service_native import Native
 from serving.wire import Application
@@ -17,7 +17,7 @@ from serving.wire import Application
 __all__ = ["ROUTES", "Tailorbird"]
 
 CONFIG = serving_config()
-RECEPTION = Reception(open_desk, CONFIG)
+RECEPTION = Reception(open_worker, CONFIG)
 
 
 class WithDoor(bentoml.Service[Any]):  # type: ignore[misc]  # BentoML has no types

@@ -18,7 +18,7 @@ from benchmarks.serving.samples import percentile
 from benchmarks.serving.traffic import Call, recommends
 from serving.desk import Desk
 from serving.endpoints import ENDPOINTS
-from serving.opening import open_desk
+from serving.opening import open_worker
 from serving.wire import parse_json, to_json
 
 WARM = 50
@@ -108,9 +108,9 @@ def main() -> None:
     """Read the job, do it, and write what came of it beside it."""
     path = Path(sys.argv[1])
     job = StagesJob.model_validate_json(path.read_bytes())
-    desk = open_desk({"TAILORBIRD_BUNDLE": str(job.bundle), "TAILORBIRD_STATE": job.state})
-    told = measure(desk, recommends(job.users))[WARM:]
-    desk.close()
+    worker = open_worker({"TAILORBIRD_BUNDLE": str(job.bundle), "TAILORBIRD_STATE": job.state})
+    told = measure(worker.desk, recommends(job.users))[WARM:]
+    worker.close()
     write_atomically(path.with_suffix(".out.json"), json.dumps(summary(told)))
 
 

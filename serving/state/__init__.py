@@ -35,12 +35,12 @@ def open_state(url: str = DEFAULT_URL, patience: float = 10.0, read_patience: fl
     return SqliteState(_path(url), patience, read_patience)
 
 
-def open_item_log(url: str = DEFAULT_URL) -> ItemLog:
+def open_item_log(url: str = DEFAULT_URL, patience: float = 10.0) -> ItemLog:
     """Open the log of item changes in the store that a URL names; URLs and errors are those of `open_state`.
 
     A store in memory keeps it apart from what another opening of the same URL sees.
     """
-    return SqliteItemLog(_path(url))
+    return SqliteItemLog(_path(url), patience)
 
 
 def absolute_url(url: str) -> str:

@@ -24,7 +24,7 @@ from serving.desk import Desk
 from serving.golden import check_golden
 from serving.pipeline import Pipeline
 from serving.situation import situation
-from serving.state import open_state
+from serving.state import open_item_log, open_state
 from training.golden import simulated_people
 
 ITEMS, USERS = 300, 40
@@ -152,7 +152,7 @@ def test_the_mix_is_the_one_that_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_stages_add_up_to_the_whole(pipeline: Pipeline, state: str) -> None:
-    desk = Desk(pipeline, open_state(state))
+    desk = Desk(pipeline, open_state(state), open_item_log(state))
     told = measure(desk, recommends(user_id(number) for number in range(10)))
     desk.close()
     for one in told:

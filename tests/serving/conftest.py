@@ -24,13 +24,17 @@ from serving.answers import Answer, Query, RankedItem, Reason, Shortfall
 from serving.catalogue import Catalogue
 from serving.desk import Desk
 from serving.door import Door
+from serving.live import Live
 from serving.pipeline import Pipeline
 from serving.reception import Reception
 from serving.settings import ServingConfig
-from serving.state import open_state
+from serving.snapshot import Snapshot
+from serving.state import ItemLog, open_item_log, open_state
 from serving.state.protocol import State
+from serving.worker import Worker
 
 ITEMS = 30
+MEMORY = "sqlite://:memory:"
 SHOP = DatasetConfig.parse(
     {
         "order": {"time": "time"},
@@ -40,7 +44,16 @@ SHOP = DatasetConfig.parse(
             "buy": {"weight": 3, "repeat": "never"},
             "shown": {"sign": "exposure", "repeat": "always"},
         },
-        "items": {"title": "title"},
+        "items": {
+            "title": "title",
+            "columns": {
+                "genre": {"role": "categorical", "static": True},
+                "tags": {"role": "multi_categorical", "static": True, "separator": "|"},
+                "price": {"role": "numeric", "static": True},
+                "made": {"role": "time", "static": True},
+            },
+            "available": {"from": "opens", "to": "closes"},
+        },
     }
 )
 
@@ -64,7 +77,8 @@ class StandIn:
             contexts={"weather": np.empty(0, dtype=object)},
         )
         none = AttributeTable(ids=np.empty(0, dtype=object), columns={}, changes={})
-        schema = fit_schema(SHOP, events, none, AttributeTable(ids=ids, columns={}, changes={}))
+        columns = {name: np.full(ITEMS, None, dtype=object) for name in SHOP.items.columns}
+        schema = fit_schema(SHOP, events, none, AttributeTable(ids=ids, columns=columns, changes={}))
         rows = ITEMS + RESERVED
         catalogue = Catalogue.of(
             vectors=np.zeros((rows, 1), dtype=np.float32),
@@ -111,15 +125,22 @@ def stand_in() -> StandIn:
 
 @pytest.fixture
 def state() -> Iterator[State]:
-    opened = open_state("sqlite://:memory:")
+    opened = open_state(MEMORY)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def desk(stand_in: StandIn, state: State) -> Desk:
+def item_log() -> Iterator[ItemLog]:
+    opened = open_item_log(MEMORY)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def desk(stand_in: StandIn, state: State, item_log: ItemLog) -> Desk:
     """A desk whose present is the year 2026-01-01T00:00:00Z."""
-    return Desk(cast("Pipeline", stand_in), state, clock=lambda: 1_767_225_600_000)
+    return Desk(cast("Pipeline", stand_in), state, item_log, clock=lambda: 1_767_225_600_000)
 
 
 async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
@@ -131,6 +152,12 @@ async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
         return
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"native"})
+
+
+def worker_before(desk: Desk) -> Worker:
+    """A worker of one desk that nothing replaces."""
+    nothing = Snapshot(cast("Any", None), merged=0, delta=cast("Any", ()), pipeline=cast("Any", None), number=0)
+    return Worker(Live(nothing, desk))
 
 
 class Running:
@@ -152,6 +179,12 @@ class Running:
         self.socket.close()
 
 
+@pytest.fixture
+def worker(desk: Desk) -> Worker:
+    """A worker of that desk."""
+    return worker_before(desk)
+
+
 @pytest.fixture(scope="module")
 def run_door() -> Iterator[Callable[..., str]]:
     """Start a door before a desk opener, with these keys of the `serving` section; gives its URL."""
@@ -159,7 +192,7 @@ def run_door() -> Iterator[Callable[..., str]]:
 
     def start(open_desk: Callable[[], Desk], **serving: Any) -> str:
         config = ServingConfig(**{"max_waiting": 8, "deadline_ms": 20_000, **serving})
-        running.append(Running(Door(nothing_else, Reception(open_desk, config))))
+        running.append(Running(Door(nothing_else, Reception(lambda: worker_before(open_desk()), config))))
         return running[-1].url
 
     yield start
@@ -170,7 +203,7 @@ def run_door() -> Iterator[Callable[..., str]]:
 @pytest.fixture(scope="module")
 def client(run_door: Callable[..., str]) -> Iterator[httpx.Client]:
     """A client of a server that is ready, one for all tests of a module."""
-    url = run_door(lambda: Desk(cast("Pipeline", StandIn()), open_state("sqlite://:memory:")))
+    url = run_door(lambda: Desk(cast("Pipeline", StandIn()), open_state(MEMORY), open_item_log(MEMORY)))
     with httpx.Client(base_url=url, timeout=20) as opened:
         while opened.get("/readyz").status_code != 200:
             time.sleep(0.01)

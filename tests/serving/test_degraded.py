@@ -26,7 +26,7 @@ from serving.ranker_inputs import PERSONAL
 from serving.requests import EventsRequest, RecommendRequest
 from serving.situation import situation
 from serving.sources import SOURCES
-from serving.state import open_state
+from serving.state import ItemLog, open_item_log, open_state
 from serving.state.protocol import State
 
 NAMES = [source.name for source in SOURCES]
@@ -123,7 +123,7 @@ def test_one_slow_answer_does_not_end_a_stage_for_good() -> None:
 
 
 def test_a_late_answer_says_so(pipeline: Pipeline) -> None:
-    desk = Desk(pipeline, open_state("sqlite://:memory:"))
+    desk = Desk(pipeline, open_state("sqlite://:memory:"), open_item_log("sqlite://:memory:"))
     reply = desk.recommend(RecommendRequest(k=2, explain=True), "r", until=time.perf_counter() - 1)
     content = msgspec.to_builtins(reply)
     assert content["degraded"] == ["explanations", "ranker"]
@@ -173,9 +173,9 @@ def bring_back(folder: Path) -> None:
 
 
 def test_a_store_that_is_gone_is_missed_and_found_again(
-    run_door: Callable[..., str], stand_in: Any, store: State, tmp_path: Path
+    run_door: Callable[..., str], stand_in: Any, store: State, item_log: ItemLog, tmp_path: Path
 ) -> None:
-    url = run_door(lambda: Desk(cast("Pipeline", stand_in), store), deadline_ms=1_000)
+    url = run_door(lambda: Desk(cast("Pipeline", stand_in), store, item_log), deadline_ms=1_000)
     with httpx.Client(base_url=url, timeout=20) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
 
@@ -213,8 +213,10 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_another_file_under_the_name_is_the_store_from_then_on(stand_in: Any, store: State, tmp_path: Path) -> None:
-    desk = Desk(cast("Pipeline", stand_in), store)
+def test_another_file_under_the_name_is_the_store_from_then_on(
+    stand_in: Any, store: State, item_log: ItemLog, tmp_path: Path
+) -> None:
+    desk = Desk(cast("Pipeline", stand_in), store, item_log)
     assert desk.events(EventsRequest(events=[event(1)]), "r").stored == 1
     hide(tmp_path)
     other = open_state(f"sqlite:///{tmp_path}/state.db")
@@ -223,8 +225,10 @@ def test_another_file_under_the_name_is_the_store_from_then_on(stand_in: Any, st
     other.close()
 
 
-def test_a_locked_store_costs_no_more_than_its_patience(stand_in: Any, store: State, tmp_path: Path) -> None:
-    desk = Desk(cast("Pipeline", stand_in), store)
+def test_a_locked_store_costs_no_more_than_its_patience(
+    stand_in: Any, store: State, item_log: ItemLog, tmp_path: Path
+) -> None:
+    desk = Desk(cast("Pipeline", stand_in), store, item_log)
     thief = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
     thief.execute("BEGIN IMMEDIATE")
     start = time.perf_counter()

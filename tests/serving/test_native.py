@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from features.errors import StateError
 from serving.admission import Lane
-from serving.desk import Desk
 from serving.door import Door
 from serving.endpoints import ENDPOINTS
 from serving.problems import HttpError
@@ -23,6 +22,7 @@ from serving.service import Tailorbird
 from serving.service_native import Native
 from serving.settings import ServingConfig
 from serving.wire import Application
+from serving.worker import Worker
 
 PATHS = [endpoint.path for endpoint in ENDPOINTS]
 COMPARED = ("content-type", "content-length", "cache-control", "x-content-type-options", "x-tailorbird-worker",
@@ -108,9 +108,9 @@ async def _ask(application: Application, path: str, body: bytes) -> Said:
 
 
 @pytest.fixture
-def both(desk: Desk) -> Iterator[Both]:
+def both(worker: Worker) -> Iterator[Both]:
     """Both, with a deadline that a slow test machine keeps."""
-    made = Both(Reception(lambda: desk, ServingConfig(deadline_ms=20_000)))
+    made = Both(Reception(lambda: worker, ServingConfig(deadline_ms=20_000)))
     yield made
     made.close()
 

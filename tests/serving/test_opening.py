@@ -8,7 +8,7 @@ import yaml
 
 from features.errors import ConfigError
 from features.person import RECENT_EVENTS
-from serving.opening import open_desk
+from serving.opening import open_worker
 from serving.settings import PipelineSettings
 
 
@@ -18,7 +18,7 @@ def test_fewer_events_than_the_models_read_are_refused(trained: Any, tmp_path: P
     path.write_text(yaml.safe_dump({"serving": {"newest_events": longest - 1}}))
     environment = {"TAILORBIRD_BUNDLE": str(trained.bundle), "TAILORBIRD_CONFIG": str(path)}
     with pytest.raises(ConfigError, match=rf"{longest - 1} events are fewer than the {longest} that") as caught:
-        open_desk(environment)
+        open_worker(environment)
     assert caught.value.field == "serving.newest_events"
 
 

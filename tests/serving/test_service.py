@@ -245,7 +245,7 @@ def test_other_routes_and_methods(client: httpx.Client) -> None:
     live = client.get("/livez")
     assert live.text == "native"
     assert live.headers["x-tailorbird-worker"] == client.get("/readyz").headers["x-tailorbird-worker"]
-    assert client.get("/readyz").json() == {"ready": True, "bundle": "standin"}
+    assert client.get("/readyz").json() == {"ready": True, "bundle": "standin", "item_changes": 0}
     assert client.get("/").headers["content-type"].startswith("text/html")
     head = client.head("/")
     assert (head.status_code, head.content) == (200, b"")
@@ -341,7 +341,12 @@ def test_a_store_that_does_not_answer_is_said_by_readyz(run_door: Callable[..., 
 
     url = run_door(lambda: Clerk(fail))
     wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
-    assert httpx.get(f"{url}/readyz").json() == {"ready": True, "bundle": "clerk", "degraded": ["state"]}
+    assert httpx.get(f"{url}/readyz").json() == {
+        "ready": True,
+        "bundle": "clerk",
+        "item_changes": 0,
+        "degraded": ["state"],
+    }
 
 
 def test_a_store_that_opens_late_is_waited_for(run_door: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from serving.pipeline import Pipeline
 from serving.requests import RecommendRequest
 from serving.situation import situation
 from serving.sources import Popular
-from serving.state import load_tables_into_state, open_state
+from serving.state import ItemLog, load_tables_into_state, open_state
 from serving.state.protocol import State
 
 
@@ -48,11 +48,11 @@ def test_the_record_of_each_person_is_the_same(trained: Any, loaded: State) -> N
 
 
 def test_the_service_gives_the_list_that_training_and_batch_give(
-    trained: Any, pipeline: Pipeline, loaded: State
+    trained: Any, pipeline: Pipeline, loaded: State, item_log: ItemLog
 ) -> None:
     """Everybody at three moments; the items, their order, scores and probabilities to the last bit."""
     people = People(trained.config.dataset, trained.tables)
-    desk = Desk(pipeline, loaded)
+    desk = Desk(pipeline, loaded, item_log)
     end = int(people.events.moments.max())
     compared, winners = 0, set[str]()
     for user in people.user_ids:

@@ -1,0 +1,50 @@
+"""A look that fails is told once and looks again; stopping ends it, and nothing else does."""
+
+import logging
+import threading
+
+import pytest
+
+from features.errors import StateError
+from serving.repeating import Repeating
+
+
+def test_it_looks_until_it_is_stopped() -> None:
+    looked = threading.Semaphore(0)
+    thread = Repeating("items", looked.release, 0.001)
+    thread.start()
+    for _ in range(3):
+        assert looked.acquire(timeout=10)
+    thread.stop()
+    while looked.acquire(blocking=False):
+        pass
+    assert not looked.acquire(timeout=0.02)
+
+
+def test_it_can_be_stopped_before_it_began() -> None:
+    Repeating("items", lambda: None, 0.001).stop()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(StateError("no answer"), "items: no answer"), (KeyError("secret"), "items: KeyError")]
+)
+def test_a_trouble_is_told_once_and_so_is_its_end(
+    caplog: pytest.LogCaptureFixture, error: Exception, told: str
+) -> None:
+    looks = iter([error, error, None, None])
+    ended = threading.Event()
+
+    def look() -> None:
+        trouble = next(looks, "over")
+        if isinstance(trouble, Exception):
+            raise trouble
+        if trouble == "over":
+            ended.set()
+
+    with caplog.at_level(logging.INFO, "bentoml.tailorbird"):
+        thread = Repeating("items", look, 0.001)
+        thread.start()
+        assert ended.wait(10)
+        thread.stop()
+    assert [record.message.split("\n")[0] for record in caplog.records] == [told, "items: works again"]
+    assert "secret" not in caplog.text
