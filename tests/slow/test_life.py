@@ -40,6 +40,7 @@ def alone(
     config, state = folder / "serving.yaml", f"sqlite:///{folder}/state.db"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENTOML_HOME", str(folder / "bentoml"))
+        patch.delenv("OMP_NUM_THREADS", raising=False)
         server = launch(trained.bundle, state=state, config=config, port=port, workers=1)
     try:
         until_ready(url, server)
@@ -49,19 +50,24 @@ def alone(
         server.wait(20)
 
 
-def worker_of(server: "subprocess.Popen[bytes]", url: str) -> int:
-    """The process that answers: the child of the server that has the port and ever changes."""
+def worker_of(server: "subprocess.Popen[bytes]") -> int:
+    """The process that answers, a child of the one that was started."""
     children = [int(one) for one in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()]
     command = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
     (worker,) = [child for child, line in command.items() if b"_bentoml_impl" in line and b"worker" in line]
     return worker
 
 
+def test_a_worker_computes_each_request_on_one_thread(alone: Alone) -> None:
+    environment = Path(f"/proc/{worker_of(alone.server)}/environ").read_bytes().split(b"\0")
+    assert b"OMP_NUM_THREADS=1" in environment
+
+
 def test_a_killed_worker_is_replaced_and_nothing_stored_is_lost(alone: Alone) -> None:
     event = {"event_id": "e1", "user_id": "ann", "item_id": "i00001", "type": "view"}
     assert httpx.post(f"{alone.url}/v1/events", json={"events": [event]}, timeout=30).json()["stored"] == 1
     name = httpx.get(f"{alone.url}/readyz").headers["x-tailorbird-worker"]
-    os.kill(worker_of(alone.server, alone.url), signal.SIGKILL)
+    os.kill(worker_of(alone.server), signal.SIGKILL)
     ready = wait_for(alone.url, lambda response: response.headers["x-tailorbird-worker"] != name)
     assert ready.json()["ready"]
     known = httpx.post(f"{alone.url}/v1/profile", json={"user_id": "ann"}, timeout=30).json()["events"]
