@@ -1,7 +1,8 @@
 # One command per purpose; `make` alone lists them. Everything runs from .venv/, made from requirements/dev.txt.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark lint format docs lock clean bench-accuracy bench-epoch bench-studies
+.PHONY: help install demo test test-spark lint format docs lock clean bench-accuracy bench-epoch bench-serving \
+	bench-studies
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,6 +59,9 @@ bench-accuracy: install ## measure rows of the table of accuracies (ROW=ml-1m/ta
 
 bench-epoch: install ## measure seconds per epoch of the towers beside RecTools SASRec
 	$(BIN)/python -m benchmarks.accuracy.epoch_time
+
+bench-serving: install ## measure serving at 27,000 and a million items (ARGS='--size 27k --part latency', PEERS=1 for the peers)
+	$(BIN)/python -m benchmarks.serving $(if $(filter 1,$(PEERS)),--peers) $(ARGS)
 
 docs: install ## write docs/configuration.md from the config classes
 	$(BIN)/python -m training.configuration_page > docs/configuration.md

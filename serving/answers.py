@@ -4,6 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
+from serving.filters import Filter
+
 MAX_K = 500
 """Most items that one answer may hold."""
 Stage: TypeAlias = Literal["explanations", "ranker"]
@@ -26,6 +28,8 @@ class Query:
     """Number of items wanted."""
     exclude: Collection[str] = ()
     """Item ids that must not come back, such as those already on the page."""
+    filter: Filter | None = None
+    """What every item of the answer must fulfil."""
     explain: bool = False
     """Whether each item comes with its reasons."""
     budget: Budget | None = None
@@ -71,6 +75,16 @@ class Shortfall:
 
 
 @dataclass(frozen=True)
+class Filtering:
+    """What a filter did."""
+
+    selectivity: float
+    """Share of all items that pass it."""
+    plan: str
+    """How items that pass are searched: `exact`, or `probed` with the number of cells."""
+
+
+@dataclass(frozen=True)
 class Answer:
     """Items in order, best first."""
 
@@ -78,6 +92,8 @@ class Answer:
     shortfall: Shortfall | None = None
     timings: dict[str, float] = field(default_factory=dict)
     """Milliseconds by stage."""
+    filtering: Filtering | None = None
+    """When there was a filter."""
     unknown: tuple[str, ...] = ()
     """Ids of a given list that the bundle does not know; they stand in no order."""
     degraded: tuple[Stage, ...] = ()

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from features.errors import BundleError
 from features.schema import Schema
 from features.vocabulary import Vocabulary
@@ -22,6 +24,8 @@ from serving.calibration import Calibration
 from serving.catalogue import Catalogue
 from serving.changed_tables import changed_catalogue, changed_statistics
 from serving.delta import Delta
+from serving.filterable import FilterableItems
+from serving.filters import ItemTable
 from serving.graph import Graph
 from serving.index import ItemIndex
 from serving.settings import PipelineSettings
@@ -45,7 +49,7 @@ class Bundle:
     schema: Schema
     settings: PipelineSettings
     catalogue: Catalogue
-    attributes: Attributes
+    filterable: FilterableItems
     statistics: Statistics
     transitions: Transitions
     index: ItemIndex
@@ -79,6 +83,7 @@ class Bundle:
             catalogue=catalogue,
             statistics=changed_statistics(self.statistics, delta),
             index=self.index.with_changes(catalogue.vectors, delta.rows),
+            filterable=self.filterable.with_changes(self.schema.dataset, delta),
         )
 
 
@@ -116,7 +121,14 @@ def assemble(path: Path, manifest: dict[str, Any]) -> Bundle:
         schema=_read_schema(path),
         settings=PipelineSettings.parse(_read_json(path / "settings.json")),
         catalogue=catalogue,
-        attributes=Attributes.load(path / "attributes"),
+        filterable=FilterableItems(
+            ItemTable(
+                str(manifest.get("fingerprint", path)),
+                Attributes.load(path / "attributes"),
+                np.asarray(catalogue.available_from),
+                np.asarray(catalogue.available_to),
+            )
+        ),
         statistics=Statistics.load(path / "statistics"),
         transitions=Transitions.load(path / "transitions"),
         index=ItemIndex.load(path / "index.faiss", catalogue.vectors),

@@ -47,7 +47,8 @@ class Pipeline:
     def recommend(self, person: Person, query: Query, moment: int) -> Answer:
         """The best `query.k` items that this person may be shown at this moment (ms, or sequence number)."""
         watch = _Watch()
-        here = situation(self.bundle, person, moment, query.exclude)
+        passing = self._passing(query.filter, person, moment)
+        here = situation(self.bundle, person, moment, query.exclude, passing)
         watch.lap("encode")
         candidates = retrieve(here, query.k)
         watch.lap("retrieve")

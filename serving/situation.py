@@ -12,6 +12,7 @@ from features.arrays import BoolArray, FloatArray
 from features.histories import History, encode_history, history_vectors, sequence_inputs
 from features.person import Person
 from features.schema import Schema
+from serving.bitmap import Bitmap
 from serving.bundle import Bundle
 from serving.eligibility import Eligible, open_to
 from serving.graph import Graph
@@ -41,8 +42,11 @@ class Situation:
         return self.eligible.mask(len(self.bundle.catalogue))
 
 
-def situation(bundle: Bundle, person: Person, moment: int, exclude: Collection[str] = ()) -> Situation:
-    """Encode what is known of a person at a moment."""
+def situation(
+    bundle: Bundle, person: Person, moment: int, exclude: Collection[str] = (), passing: Bitmap | None = None
+) -> Situation:
+    """Encode what is known of a person at a moment; of the items only those in `passing` may be shown."""
+    eligible = open_to(bundle.schema, bundle.catalogue, person, moment, exclude)
     history = encode_history(bundle.schema, person, moment, bundle.settings.max_events)
     vectors = history_vectors(bundle.catalogue.vectors, history)
     return Situation(
@@ -50,7 +54,7 @@ def situation(bundle: Bundle, person: Person, moment: int, exclude: Collection[s
         person=person,
         moment=moment,
         history=history,
-        eligible=open_to(bundle.schema, bundle.catalogue, person, moment, exclude),
+        eligible=eligible if passing is None else eligible.among(passing),
         history_vectors=vectors,
         user_vector=user_vector(bundle.schema, bundle.user_tower, person, history, vectors, moment),
         transitions=bundle.transitions.query(history.item_rows),

@@ -31,7 +31,7 @@ from training.index_choice import choose_index
 from training.moments import wanted_turns
 from training.statistics import fit_statistics, item_rows
 from training.tower_data import EVER, ValidationPerson, tower_data
-from training.towers import fit_towers
+from training.towers import FittedTowers, fit_towers
 from training.transitions import fit_transitions
 
 EMBEDDING_BATCH = 1024
@@ -91,6 +91,20 @@ def fit_stage(
 
     seen = np.bincount(item_rows(schema, events), minlength=len(schema.items)) > 0
     id_vectors = np.where(seen[:, None], fitted.id_embeddings, 0.0).astype(np.float32)
+    lay_out_towers(config, part, schema, codes, id_vectors, fitted, staging)
+    return FittedStage(schema, fitted.epochs)
+
+
+def lay_out_towers(
+    config: TrainingConfig,
+    part: Tables,
+    schema: Schema,
+    codes: IntArray,
+    id_vectors: np.ndarray,
+    fitted: FittedTowers,
+    staging: Path,
+) -> None:
+    """Export towers into `staging`, and beside them all that is made of them: item tables, index, schema, settings."""
     export_item_tower(fitted.item_tower, id_vectors, codes, staging / "item_tower.onnx")
     vectors = embed(Graph(staging / "item_tower.onnx"), id_vectors, codes)
     export_user_tower(fitted.user_tower, vectors, config.pipeline.max_events, staging / "user_tower.onnx")
@@ -103,7 +117,6 @@ def fit_stage(
     item_attributes(schema, part.items).save(staging / "attributes")
     _write_json(staging / "settings.json", config.pipeline.model_dump(mode="json"))
     _write_json(staging / "calibration.json", Calibration.identity(len(schema.heads)).model_dump(mode="json"))
-    return FittedStage(schema, fitted.epochs)
 
 
 def item_codes(schema: Schema, items: AttributeTable) -> IntArray:

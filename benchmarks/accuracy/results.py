@@ -27,7 +27,14 @@ SYSTEMS = (
 )
 """In the order in which they are measured: a peer is given the time that `tailorbird` took."""
 SOURCES = ("features", "models", "serving", "training", "configs", "requirements", "benchmarks", "tailorbird.py")
-WRITTEN = ("benchmarks/accuracy/results.json", "benchmarks/accuracy/epoch_time.json", "benchmarks/accuracy/RESULTS.md")
+WRITTEN = (
+    "benchmarks/accuracy/results.json",
+    "benchmarks/accuracy/epoch_time.json",
+    "benchmarks/accuracy/RESULTS.md",
+    "benchmarks/serving/results.json",
+    "benchmarks/serving/peers.json",
+    "benchmarks/serving/RESULTS.md",
+)
 
 
 class Measured(BaseModel):

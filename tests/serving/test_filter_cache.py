@@ -1,5 +1,6 @@
 """What is kept of filters between requests: bounded, shared by threads, never for the wrong moment or table."""
 
+import operator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.dataset import DatasetConfig
+from features.moments import HOUR
 from features.person import Person, Taken
 from serving import bitmap
 from serving.attributes import Attributes
@@ -25,7 +27,13 @@ SHOP = DatasetConfig.parse(
         "events": {},
         "types": {"view": {}},
         "users": {"columns": {"country": {"role": "categorical", **STATIC}}},
-        "items": {"columns": {"brand": {"role": "categorical", **STATIC}, "price": {"role": "numeric", **STATIC}}},
+        "items": {
+            "columns": {
+                "brand": {"role": "categorical", **STATIC},
+                "price": {"role": "numeric", **STATIC},
+                "since": {"role": "time", **STATIC},
+            }
+        },
     }
 )
 FIRST, LAST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
@@ -96,6 +104,28 @@ def test_what_is_available_now_is_kept_until_it_changes() -> None:
     for moment, rows in expected.items():
         assert bitmap.members(asked.bitmap(FilterScope(items, moment, cache))).tolist() == rows
     assert (cache.hits, cache.misses) == (3, 4)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("sign", ["<", "<=", ">", ">="])
+def test_a_comparison_with_now_turns_at_the_very_moment(sign: str, order: int) -> None:
+    """Also when the answer for the moment before, or after, was kept."""
+    compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign]
+    day = 24 * HOUR
+    items = ItemTable(
+        1, Attributes.of(SHOP.items.columns, [{}, {}, {"since": 86_400}]), *np.zeros((2, 3), dtype=np.int64)
+    )
+    cache, asked = FilterCache(), parse_filter(f"since {sign} now - 1h", SHOP)
+    for moment in [day + HOUR + step for step in (-2, -1, 0, 1, 2)][::order]:
+        expected = [2] if compare(day, moment - HOUR) else []
+        assert bitmap.members(asked.bitmap(FilterScope(items, moment, cache))).tolist() == expected
+    assert cache.hits == 3
+
+
+def test_seen_within_ends_where_the_repeat_rules_end() -> None:
+    past = Past(Taken(["x"], ["view"], np.array([1000])), np.array([4]))
+    for moment, rows in {999: [], 1000: [4], 999 + HOUR: [4], 1000 + HOUR: []}.items():
+        assert passing("seen within 1h", FilterScope(table(1), moment, FilterCache(), past=past)) == rows
 
 
 def test_the_cache_stays_within_its_bytes_and_keeps_what_is_used() -> None:

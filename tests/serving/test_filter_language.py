@@ -11,6 +11,7 @@ from features.person import Person
 from serving.filters import Filter, FilterReader, parse_filter
 from serving.filters.checking import CIRCUMSTANCES
 from serving.filters.folding import Folding
+from serving.filters.parsing import MAX_CHARACTERS, MAX_CONDITIONS, MAX_DAYS, MAX_DEPTH, MAX_VALUES
 from serving.requests import Context
 
 PAGE = (Path(__file__).parents[2] / "docs" / "filters.md").read_text(encoding="utf-8")
@@ -81,6 +82,14 @@ def test_the_page_shows_an_error_as_it_is() -> None:
         }
     )
     assert refusal('gnere = "drama"', few) in PAGE
+
+
+def test_the_page_tells_the_limits() -> None:
+    told = (
+        f"at most {MAX_CHARACTERS:,} characters, {MAX_CONDITIONS} conditions, {MAX_DEPTH} levels of conditions in each "
+        f"other, {MAX_VALUES:,} values in a list, and durations up to {MAX_DAYS:,} days"
+    )
+    assert told in " ".join(PAGE.split())
 
 
 def test_the_context_that_a_filter_may_name_is_that_of_a_request() -> None:

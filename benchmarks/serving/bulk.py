@@ -1,0 +1,71 @@
+"""Lists for many people: by `tailorbird recommend`, and by /v1/recommend/batch where there is such a route."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy.datasets import ROOT
+from benchmarks.accuracy.measured import BenchmarkError, Measure, run_measured
+from benchmarks.accuracy.results import commit
+from benchmarks.serving.generator import drive
+from benchmarks.serving.plan import Plan, require_route
+from benchmarks.serving.servers import tailorbird, users_environment
+from benchmarks.serving.traffic import Call, K
+
+BATCH = 1_000
+"""Users in one call of the route."""
+LANES = 2
+PATH = "/v1/recommend/batch"
+
+
+def measure_bulk(plan: Plan) -> dict[str, Any]:
+    """Users a second of the command; the time that it takes for one user, all of it start, is not counted."""
+    plan.crowd.again()
+    alone, all_of_them = _command(plan, 1), _command(plan, plan.bulk_users)
+    rate = (plan.bulk_users - 1) / (all_of_them.seconds - alone.seconds)
+    return {
+        "bulk_users_per_s": round(rate, 1),
+        "users": plan.bulk_users,
+        "seconds": all_of_them.seconds,
+        "start_seconds": alone.seconds,
+        "peak_mb": all_of_them.peak_mb,
+    }
+
+
+def _command(plan: Plan, users: int) -> Measure:
+    folder = plan.folder / "bulk"
+    folder.mkdir(parents=True, exist_ok=True)
+    people, record = folder / "users.csv", folder / "measure.json"
+    people.write_text("\n".join(["user_id", *plan.crowd.take(users), ""]), encoding="utf-8")
+    record.unlink(missing_ok=True)
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "tailorbird",
+        "recommend",
+        "--bundle",
+        plan.bundle,
+        "--state",
+        plan.state,
+    ]
+    command += ["--state", plan.state, "--users", people, "--k", str(K), "-o", folder / "lists.parquet"]
+    return run_measured(command, folder / "log", record, cwd=ROOT, environment=users_environment(), commit=commit())
+
+
+def measure_batch(plan: Plan) -> dict[str, Any]:
+    """Users a second of the route, two calls at a time. Raises NotYetError where there is no such route."""
+    with tailorbird(plan.state, bundle=plan.bundle, workers=plan.workers, folder=plan.logs) as service:
+        require_route(service, PATH)
+        plan.crowd.again()
+        users = plan.bulk_users - plan.bulk_users % BATCH or BATCH
+        calls = [batch_call(plan.crowd.take(BATCH)) for _ in range(users // BATCH)]
+        outcome = drive(calls, port=service.port, loop="closed", connections=LANES, patience=600.0)
+    told = outcome.told()
+    if told["statuses"] != {"200": len(calls)}:
+        raise BenchmarkError(f"{PATH} answered {told['statuses']}")
+    return {"batch_users_per_s": round(users / outcome.seconds, 1), **told}
+
+
+def batch_call(users: list[str]) -> Call:
+    """One call of the route for these users."""
+    return Call("batch", PATH, {"requests": [{"user_id": user, "k": K} for user in users]})
