@@ -31,6 +31,7 @@ class WithDoor(bentoml.Service[Any]):  # type: ignore[misc]  # BentoML has no ty
     name="tailorbird",
     service_class=WithDoor,
     workers=CONFIG.workers,
+    envs=[{"name": "OMP_NUM_THREADS", "value": "1"}],  # FAISS and BLAS: a request is one thread's work, cores are few
     logging={"access": {"enabled": False}},
 )
 class Tailorbird(Native):

@@ -59,7 +59,7 @@ def pipeline(world: World) -> Pipeline:
 def test_the_bundle_opens_and_gives_its_golden_answers(pipeline: Pipeline) -> None:
     assert check_golden(pipeline) > 20
     assert len(pipeline.bundle.catalogue) == ITEMS + RESERVED
-    assert pipeline.bundle.catalogue.vectors.shape[1] == 64
+    assert np.asarray(pipeline.bundle.catalogue.vectors).shape[1] == 64
     assert (np.asarray(pipeline.bundle.catalogue.available_to) < NEWEST).any()
 
 

@@ -1,6 +1,8 @@
 """The process that merges: begun when it is due, by one worker alone, and never in the way."""
 
+import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -79,12 +81,12 @@ def test_one_process_at_a_time(beside: Beside) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Merges are processes that fail at once."""
-    real = merging.subprocess.Popen
+    real = subprocess.Popen
 
     def failing(command: list[str], **given: Any) -> Any:
         return real([sys.executable, "-c", "raise SystemExit(1)"], **given)
 
-    monkeypatch.setattr(merging.subprocess, "Popen", failing)
+    monkeypatch.setattr(subprocess, "Popen", failing)
 
 
 def test_after_a_failure_there_is_a_rest(beside: Beside, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,9 +103,9 @@ def test_after_a_failure_there_is_a_rest(beside: Beside, quick: None, monkeypatc
 
 
 def test_stopping_breaks_off_a_merge(beside: Beside, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = merging.subprocess.Popen
+    real = subprocess.Popen
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    monkeypatch.setattr(merging.subprocess, "Popen", lambda _, **given: real(command, **given))
+    monkeypatch.setattr(subprocess, "Popen", lambda _, **given: real(command, **given))
     starter = beside.starter()
     starter.look()
     starter.stop()
@@ -114,7 +116,7 @@ def test_stopping_breaks_off_a_merge(beside: Beside, monkeypatch: pytest.MonkeyP
 def test_what_cannot_be_merged_is_told(
     beside: Beside, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merging.os, "nice", lambda _: 0)
+    monkeypatch.setattr(os, "nice", lambda _: 0)
     (beside.path / "settings.json").unlink()
     assert merging.main(str(beside.path), beside.url) == 1
     assert "item changes were not merged: settings.json is missing" in capsys.readouterr().err

@@ -259,6 +259,9 @@ def test_openapi_documents_every_route(client: httpx.Client) -> None:
     assert schemas["RecommendRequest"]["additionalProperties"] is False
     assert schemas["RecommendRequest"]["properties"]["k"]["maximum"] == 500
     assert document["paths"]["/v1/rank"]["post"]["summary"] == "The given items in this person's order."
+    reply = schemas["ListReply"]["properties"]
+    assert reply["request_id"]["description"].startswith("Names this answer")
+    assert reply["shortfall"]["$ref"] == "#/components/schemas/ShortfallReply", "left out, never null"
     references = json.dumps(document).split('"#/components/schemas/')[1:]
     assert {one.partition('"')[0] for one in references} <= set(schemas)
 

@@ -109,9 +109,9 @@ def test_health_and_metrics_cover_all_workers(both: tuple[httpx.Client, httpx.Cl
     assert answered(both[0]) == answered(both[1]) == before + 2
 
 
-def test_every_answer_is_as_documented(served: Any) -> None:
+def test_every_answer_is_as_documented(served: Any, tmp_path: Path) -> None:
     """Schemathesis on the live service: no fault of ours, and no answer that its OpenAPI document does not tell of."""
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(SCHEMATHESIS), "run"]
     command += [f"{served.url}/openapi.json", "--max-examples", "25", "--seed", "1", "--phases", "coverage,fuzzing"]
-    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path)
     assert told.returncode == 0, told.stdout
