@@ -74,14 +74,19 @@ class Shortfall:
     cause: str
 
 
+PlanName: TypeAlias = Literal["exact", "probed"]
+
+
 @dataclass(frozen=True)
 class Filtering:
     """What a filter did."""
 
     selectivity: float
     """Share of all items that pass it."""
-    plan: str
-    """How items that pass are searched: `exact`, or `probed` with the number of cells."""
+    plan: PlanName
+    """How those that may be shown are searched: `exact`, or `probed`: in the nearest cells of the index."""
+    cells: int
+    """Number of these cells; 0 when exact."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from features.person import RECENT_EVENTS, Person
 from serving.answers import Answer, Query
 from serving.breaker import Breaker
 from serving.budget import NEVER, Deadline, UsualTimes
+from serving.filters import Filter, FilterReader
 from serving.inline import with_events
 from serving.intake import Intake
 from serving.pipeline import Pipeline
@@ -50,6 +51,7 @@ class Desk:
         self._newest = newest
         self._clock = clock
         self._intake = Intake(schema)
+        self._filters = FilterReader(schema.dataset)
         self._breaker = Breaker()
         self._usual = UsualTimes()
         self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
@@ -62,8 +64,13 @@ class Desk:
     def recommend(self, request: RecommendRequest, request_id: str, until: float = NEVER) -> ListReply:
         """The items that this person should see."""
         person, moment, without = self._asking(request)
-        budget = Deadline(until, self._usual)
-        query = Query(k=request.k, exclude=request.exclude, explain=request.explain, budget=budget)
+        query = Query(
+            k=request.k,
+            exclude=request.exclude,
+            filter=self._filter(request.filter),
+            explain=request.explain,
+            budget=Deadline(until, self._usual),
+        )
         answer = self._pipeline.recommend(person, query, moment)
         self._learn(answer, explained=request.explain and not answer.degraded)
         return list_reply(answer, request_id, self.bundle, explain=request.explain, without=without)
@@ -72,12 +79,14 @@ class Desk:
         """The given items in this person's order."""
         person, moment, without = self._asking(request)
         budget = Deadline(until, self._usual)
-        answer = self._pipeline.rank(person, request.item_ids, moment, explain=request.explain, budget=budget)
+        query = Query(filter=self._filter(request.filter), explain=request.explain, budget=budget)
+        answer = self._pipeline.rank(person, request.item_ids, query, moment)
         return list_reply(answer, request_id, self.bundle, explain=request.explain, without=without)
 
     def similar(self, request: SimilarRequest, request_id: str) -> ListReply:
         """The items that go with the given ones."""
-        answer = self._pipeline.similar(request.item_ids, request.k, request.kind, self._clock(), request.exclude)
+        query = Query(k=request.k, exclude=request.exclude, filter=self._filter(request.filter))
+        answer = self._pipeline.similar(request.item_ids, request.kind, query, self._clock())
         return list_reply(answer, request_id, self.bundle, explain=False)
 
     def events(self, request: EventsRequest, request_id: str) -> EventsReply:
@@ -118,6 +127,10 @@ class Desk:
     def close(self) -> None:
         """Give back the store."""
         self._state.close()
+
+    def _filter(self, text: str | None) -> Filter | None:
+        """Raises RequestError that says where the text is no filter."""
+        return None if text is None else self._filters.read(text)
 
     def _asking(self, request: ListRequest) -> tuple[Person, int, tuple[Literal["state"], ...]]:
         """The person as of this request, its moment, and what the answer must do without.

@@ -3,7 +3,7 @@
 No store, no clock, no HTTP. Training makes its examples, evaluation and golden answers by calling this object.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Literal
 
@@ -13,11 +13,13 @@ from features.arrays import FloatArray, IntArray
 from features.errors import BundleError
 from features.person import Person
 from features.vocabulary import RESERVED, UNKNOWN
-from serving.answers import Answer, Budget, Query, RankedItem, Shortfall
+from serving.answers import Answer, Filtering, Query, RankedItem, Shortfall
+from serving.bitmap import Bitmap, contains, size
 from serving.blend import blend
 from serving.bundle import Bundle
 from serving.candidates import Candidates, given, retrieve
-from serving.eligibility import open_to_all
+from serving.eligibility import Eligible, open_to_all
+from serving.filters import Filter
 from serving.plan import Plan
 from serving.ranker_inputs import feature_names, ranker_rows
 from serving.reasons import reasons_for
@@ -58,44 +60,74 @@ class Pipeline:
         order = np.argsort(-scores, kind="stable")[: query.k]
         items = self._items(here, candidates, order, scores, probabilities, explain=plan.explains())
         watch.lap("answer")
-        return Answer(items, _shortfall(here, query.k, len(items)), watch.laps, degraded=plan.degraded)
+        return Answer(
+            items,
+            _shortfall(here, query.k, len(items), filtered=passing is not None),
+            watch.laps,
+            filtering=self._filtering(passing, here.eligible),
+            degraded=plan.degraded,
+        )
 
-    def rank(
-        self,
-        person: Person,
-        item_ids: Sequence[str],
-        moment: int,
-        *,
-        explain: bool = False,
-        budget: Budget | None = None,
-    ) -> Answer:
-        """A given list in this person's order; ids that the bundle does not know are named in `unknown`."""
+    def rank(self, person: Person, item_ids: Sequence[str], query: Query, moment: int) -> Answer:
+        """A given list in this person's order, without what fails the filter; unknown ids are named in `unknown`.
+
+        Of the query, `k` and `exclude` say nothing here.
+        """
         watch = _Watch()
         rows = self.bundle.schema.items.rows(item_ids)
-        here = situation(self.bundle, person, moment)
-        candidates = given(here, rows[rows >= RESERVED])
-        plan = Plan(budget, explain=explain)
+        passing = self._passing(query.filter, person, moment)
+        here = situation(self.bundle, person, moment, passing=passing)
+        known = np.unique(rows[rows >= RESERVED])
+        chosen = known if passing is None else known[contains(passing, known)]
+        candidates = given(here, chosen)
+        plan = Plan(query.budget, explain=query.explain)
         scores, probabilities = self._ordered(here, candidates, plan)
         order = np.argsort(-scores, kind="stable")
         items = self._items(here, candidates, order, scores, probabilities, explain=plan.explains())
         watch.lap("rank")
-        unknown = tuple(one for one, row in zip(item_ids, rows, strict=True) if row == UNKNOWN)
-        return Answer(items, None, watch.laps, unknown, plan.degraded)
+        failed = f"{len(known) - len(chosen)} of the items fail the filter"
+        return Answer(
+            items,
+            Shortfall(len(known), len(chosen), failed) if len(chosen) < len(known) else None,
+            watch.laps,
+            unknown=tuple(one for one, row in zip(item_ids, rows, strict=True) if row == UNKNOWN),
+            filtering=self._filtering(passing, here.eligible),
+            degraded=plan.degraded,
+        )
 
-    def similar(
-        self, item_ids: Sequence[str], k: int, kind: SimilarKind, moment: int, exclude: Collection[str] = ()
-    ) -> Answer:
-        """Items like the given ones (`similar`), taken along with them (`goes_with`), or after them (`next`)."""
+    def similar(self, item_ids: Sequence[str], kind: SimilarKind, query: Query, moment: int) -> Answer:
+        """Items like the given ones (`similar`), taken along with them (`goes_with`), or after them (`next`).
+
+        Nobody asks: a filter that reads a user finds nothing known of them.
+        """
         watch = _Watch()
         rows = self.bundle.schema.items.rows(item_ids)
-        eligible = open_to_all(self.bundle.schema, self.bundle.catalogue, moment, exclude).but(rows)
-        found, scores = similar_rows(self.bundle, rows[rows >= RESERVED], k, kind, eligible)
+        passing = self._passing(query.filter, Person(), moment)
+        eligible = open_to_all(self.bundle.schema, self.bundle.catalogue, moment, query.exclude).but(rows)
+        eligible = eligible if passing is None else eligible.among(passing)
+        found, scores = similar_rows(self.bundle, rows[rows >= RESERVED], query.k, kind, eligible)
         items = tuple(self._plain(row, score, kind) for row, score in zip(found, scores, strict=True))
         watch.lap(kind)
-        unknown = tuple(one for one, row in zip(item_ids, rows, strict=True) if row == UNKNOWN)
-        cause = f"only {len(items)} items have evidence for {kind!r}"
-        shortfall = Shortfall(k, len(items), cause) if len(items) < k else None
-        return Answer(items, shortfall, watch.laps, unknown)
+        cause = f"only {len(items)} items {'pass the filter and ' if query.filter else ''}have evidence for {kind!r}"
+        return Answer(
+            items,
+            Shortfall(query.k, len(items), cause) if len(items) < query.k else None,
+            watch.laps,
+            unknown=tuple(one for one, row in zip(item_ids, rows, strict=True) if row == UNKNOWN),
+            filtering=self._filtering(passing, eligible),
+        )
+
+    def _passing(self, chosen: Filter | None, person: Person, moment: int) -> Bitmap | None:
+        """Rows that pass a filter; None without one."""
+        bundle = self.bundle
+        return None if chosen is None else bundle.filterable.passing(chosen, bundle.schema, person, moment)
+
+    def _filtering(self, passing: Bitmap | None, eligible: Eligible) -> Filtering | None:
+        if passing is None:
+            return None
+        plan = self.bundle.index.plan(eligible)
+        items = len(self.bundle.catalogue) - RESERVED
+        return Filtering(size(passing) / max(items, 1), plan.name, plan.cells)
 
     def _ordered(self, here: Situation, candidates: Candidates, plan: Plan) -> tuple[np.ndarray, np.ndarray | None]:
         """Scores float64 [K] and probabilities float64 [K, H]; without the ranker the sources' blend and none."""
@@ -153,12 +185,13 @@ class Pipeline:
         return RankedItem(self.bundle.schema.items.id_of(int(row)), float(score), {}, (kind,), title)
 
 
-def _shortfall(here: Situation, wanted: int, given_items: int) -> Shortfall | None:
+def _shortfall(here: Situation, wanted: int, given_items: int, *, filtered: bool) -> Shortfall | None:
     if given_items >= wanted:
         return None
     eligible = here.eligible.count
     if eligible <= given_items:
-        cause = f"only {eligible} items may be shown: the others were taken, excluded, or are not available"
+        why = "fail the filter, were taken, excluded," if filtered else "were taken, excluded,"
+        cause = f"only {eligible} items may be shown: the others {why} or are not available"
     else:
         cause = f"the candidate sources brought {given_items} of {eligible} items that may be shown"
     return Shortfall(wanted, given_items, cause)

@@ -61,6 +61,17 @@ class ShortfallReply(Reply, frozen=True, kw_only=True):
     cause: str
 
 
+class FilteringReply(Reply, frozen=True, kw_only=True):
+    """What the filter did."""
+
+    selectivity: float
+    """Share of all items that pass it."""
+    plan: Literal["exact", "probed"]
+    """Whether each item that may be shown was looked at, or those in the nearest cells of the index."""
+    cells: int
+    """Number of these cells; 0 when exact."""
+
+
 class ListReply(Stamped, frozen=True, kw_only=True):
     """Items in order, best first."""
 
@@ -71,6 +82,8 @@ class ListReply(Stamped, frozen=True, kw_only=True):
     """Given items that the model does not know; they stand in no order."""
     timings: dict[str, float] | None = None
     """Milliseconds by stage, when asked to explain."""
+    filtering: FilteringReply | None = None
+    """When the request had a filter."""
     degraded: list[Literal["state", "explanations", "ranker"]] | None = None
     """What the answer had to do without: what is stored of the person, because the store does not answer; reasons, or
     the ranker, because time was short."""
@@ -158,6 +171,7 @@ def list_reply(
         shortfall=None if short is None else ShortfallReply(wanted=short.wanted, given=short.given, cause=short.cause),
         unknown=list(answer.unknown) or None,
         timings=answer.timings if explain else None,
+        filtering=None if answer.filtering is None else FilteringReply(**vars(answer.filtering)),
         degraded=[*without, *answer.degraded] or None,
     )
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from features.moments import to_moment
 from serving.answers import MAX_K
+from serving.filters.parsing import MAX_CHARACTERS
 
 MAX_RANKED = 1_000
 MAX_EVENTS = 1_000
@@ -28,6 +29,7 @@ def _moment(value: Any) -> int:
 Id = Annotated[str, Field(min_length=1, max_length=256)]
 Moment = Annotated[int, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Scalar = str | int | float | bool | None
+FilterText = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]
 K = Annotated[int, Field(ge=1, le=MAX_K)]
 
 
@@ -111,6 +113,8 @@ class ListRequest(PersonRequest):
     """Circumstances of this request."""
     events: Annotated[list[InlineEvent], Field(max_length=MAX_INLINE)] = []
     """What the person did just now, for this answer alone."""
+    filter: FilterText | None = None
+    """What every item of the answer must fulfil, such as `genre = "drama" and price < 20`."""
     explain: bool = False
     """Whether items come with reasons, and the answer with the time of each stage."""
 
@@ -144,6 +148,8 @@ class SimilarRequest(Asked):
     """Number of items."""
     exclude: Annotated[list[Id], Field(max_length=MAX_EXCLUDED)] = []
     """Items that must not come back."""
+    filter: FilterText | None = None
+    """What every item of the answer must fulfil; of the person asking nothing is known here."""
 
 
 class EventsRequest(Asked):

@@ -216,7 +216,7 @@ def _followers(walk: Walk, rows: IntArray, followers: int, draw: np.random.Gener
 
 def _likeness(bundle: Bundle, seed: int) -> dict[str, float]:
     """How near users and items lie: cosines of simulated users with their hundredth item, and of strangers' pairs."""
-    vectors = np.asarray(bundle.catalogue.vectors[RESERVED:])
+    vectors = np.asarray(bundle.catalogue.vectors)[RESERVED:]
     count = min(100, len(vectors))
     hundredth = []
     for person, moment in simulated_people(bundle, seed + 1)[3:]:

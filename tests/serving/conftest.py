@@ -6,7 +6,7 @@ The stand-in says "the item after the one that you took last, then the others": 
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from features.events import AttributeTable, EventTable
 from features.person import Person
 from features.schema import fit_schema
 from features.vocabulary import RESERVED
-from serving.answers import Answer, Budget, Query, RankedItem, Reason, Shortfall
+from serving.answers import Answer, Query, RankedItem, Reason, Shortfall
 from serving.catalogue import Catalogue
 from serving.desk import Desk
 from serving.door import Door
@@ -90,23 +90,15 @@ class StandIn:
         short = Shortfall(query.k, len(items), "no more items") if len(items) < query.k else None
         return Answer(items, short, {"rank": 0.1})
 
-    def rank(
-        self,
-        person: Person,
-        item_ids: Sequence[str],
-        moment: int,
-        *,
-        explain: bool = False,
-        budget: Budget | None = None,
-    ) -> Answer:
+    def rank(self, person: Person, item_ids: Sequence[str], query: Query, moment: int) -> Answer:
         self.asked.append((person, moment))
         known = sorted(item for item in set(item_ids) if item in self.bundle.schema.items)
         items = tuple(self._item(item, -place) for place, item in enumerate(known))
-        return Answer(items, None, {}, tuple(item for item in item_ids if item not in known))
+        return Answer(items, None, {}, unknown=tuple(item for item in item_ids if item not in known))
 
-    def similar(self, item_ids: Sequence[str], k: int, kind: str, moment: int, exclude: Collection[str] = ()) -> Answer:
-        left = [one for one in self.bundle.schema.items.ids if one not in item_ids and one not in exclude]
-        return Answer(tuple(self._item(one, 1.0) for one in left[:k]))
+    def similar(self, item_ids: Sequence[str], kind: str, query: Query, moment: int) -> Answer:
+        left = [one for one in self.bundle.schema.items.ids if one not in item_ids and one not in query.exclude]
+        return Answer(tuple(self._item(one, 1.0) for one in left[: query.k]))
 
     def _item(self, item: str, score: float, reasons: tuple[Reason, ...] = ()) -> RankedItem:
         return RankedItem(item, float(score), {"view": 0.5}, ("transitions",), f"Title {item}", reasons)

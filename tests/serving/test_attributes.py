@@ -131,13 +131,15 @@ def test_a_trained_bundle_holds_what_the_item_table_says(trained: Any) -> None:
     bundle = open_bundle(trained.bundle)
     rows = bundle.schema.items.rows(items.ids)
     declared = {name for name, column in bundle.schema.dataset.items.columns.items() if column.role != "text"}
-    assert set(bundle.attributes.columns) == declared
-    assert len(bundle.attributes) == len(bundle.schema.items)
+    attributes = bundle.filterable.items.attributes
+    assert set(attributes.columns) == declared
+    assert len(attributes) == len(bundle.schema.items)
     for name in declared & items.columns.keys():
-        column = bundle.attributes.columns[name]
+        column = attributes.columns[name]
         if isinstance(column, Categories | Numbers):
             assert [value_at(column, row) for row in rows.tolist()] == list(items.columns[name])
     for name, changes in items.changes.items():
         newest = dict(zip(changes.entity_codes.tolist(), changes.values, strict=True))
         assert newest
-        assert [value_at(bundle.attributes.columns[name], int(rows[code])) for code in newest] == list(newest.values())
+        column = attributes.columns[name]
+        assert [value_at(column, int(rows[code])) for code in newest] == list(newest.values())

@@ -81,7 +81,7 @@ def test_without_the_ranker_the_order_is_the_blend(pipeline: Pipeline, person: P
     best = dict(zip(ids, blend(candidates).tolist(), strict=True))
     assert [one.score for one in answer.items] == sorted(best.values(), reverse=True)
     assert all(best[one.item_id] == one.score for one in answer.items)
-    given = pipeline.rank(person, [one.item_id for one in answer.items[::-1]], moment, budget=Only())
+    given = pipeline.rank(person, [one.item_id for one in answer.items[::-1]], Query(budget=Only()), moment)
     assert given.degraded == ("ranker",)
     assert [one.score for one in given.items] == sorted((one.score for one in given.items), reverse=True)
 

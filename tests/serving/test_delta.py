@@ -104,7 +104,7 @@ def test_a_new_item_is_recommended_ranked_and_counts_in_a_history(bundle: Bundle
     pipeline = Pipeline(changed)
     shown = [one.item_id for one in pipeline.recommend(Person(), Query(k=500), now).items]
     assert set(NEW) <= set(shown)
-    assert {one.item_id for one in pipeline.rank(Person(), [*NEW, shown[0]], now).items} == {*NEW, shown[0]}
+    assert {one.item_id for one in pipeline.rank(Person(), [*NEW, shown[0]], Query(), now).items} == {*NEW, shown[0]}
     past = Person(Events([NEW[0]], ["view"], np.array([now]), np.array([np.nan], dtype=np.float32)))
     before, after = (pipeline.recommend(one, Query(k=10), now + 1) for one in (Person(), past))
     assert [one.score for one in before.items] != [one.score for one in after.items]

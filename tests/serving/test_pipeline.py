@@ -127,7 +127,7 @@ def test_the_rank_of_a_given_list_uses_the_same_rows_as_retrieval(pipeline: Pipe
 
 def test_rank_keeps_every_known_item_and_names_the_others(pipeline: Pipeline, people: People, now: int) -> None:
     items = [*pipeline.bundle.schema.items.ids[:12], "no such item"]
-    answer = pipeline.rank(people.person(busy(people, 1)[0]), items, now)
+    answer = pipeline.rank(people.person(busy(people, 1)[0]), items, Query(), now)
     assert {one.item_id for one in answer.items} == set(items[:12])
     assert answer.unknown == ("no such item",)
 
@@ -135,7 +135,7 @@ def test_rank_keeps_every_known_item_and_names_the_others(pipeline: Pipeline, pe
 @pytest.mark.parametrize("kind", ["similar", "goes_with", "next"])
 def test_similar_items_are_others_and_in_order(pipeline: Pipeline, now: int, kind: Any) -> None:
     item = pipeline.bundle.schema.items.id_of(int(np.argmax(pipeline.bundle.statistics.popularity)))
-    answer = pipeline.similar([item], 5, kind, now)
+    answer = pipeline.similar([item], kind, Query(k=5), now)
     assert answer.items
     assert item not in {one.item_id for one in answer.items}
     scores = [one.score for one in answer.items]
