@@ -138,6 +138,7 @@ REQUEST = st.fixed_dictionaries(
         "item_ids": st.lists(ITEM, max_size=4),
         "kind": st.sampled_from(["similar", "goes_with", "next", "odd"]),
         "explain": st.booleans(),
+        "filter": st.sampled_from(["", "price <", "nothing = 1", "not seen"]),
         "context": st.fixed_dictionaries({}, optional={"time": MOMENT, "weather": st.text(max_size=3)}),
         "events": st.lists(EVENT, max_size=3),
         "surprise": st.none(),

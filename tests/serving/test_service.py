@@ -211,7 +211,7 @@ def test_bad_input_is_named(client: httpx.Client, case: str) -> None:
 
 def test_an_unknown_field_is_told_which_there_are(client: httpx.Client) -> None:
     hint = error_of(client.post("/v1/similar", json={"item": "i1"}), 400)["hint"]
-    assert hint == "The fields are: item_ids, kind, k, exclude."
+    assert hint == "The fields are: item_ids, kind, k, exclude, filter."
 
 
 @pytest.mark.parametrize(
