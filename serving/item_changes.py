@@ -6,6 +6,7 @@ it does not hold up those behind it.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from time import time
 
 from prometheus_client import Gauge, Histogram
@@ -38,16 +39,21 @@ _UNREADABLE = "item change %d cannot be applied to bundle %s and is passed over:
 class ItemFollower:
     """Keeps one worker up to date with the log."""
 
-    def __init__(self, live: Live, log: ItemLog, clock: Callable[[], float] = time) -> None:
-        """`clock` gives seconds since the epoch."""
+    def __init__(
+        self, live: Live, log: ItemLog, open_snapshot: Callable[[Path], Snapshot], clock: Callable[[], float] = time
+    ) -> None:
+        """`open_snapshot` opens a bundle without later changes; `clock` gives seconds since the epoch."""
         self._live = live
         self._log = log
+        self._open = open_snapshot
         self._clock = clock
 
     def look(self) -> None:
         """Apply what is new. Raises StateError when the log does not answer."""
         newest, number = self._log.newest(), self._live.snapshot.number
         _WAITING.set(max(newest - number, 0))
+        if newest < number and number > self._live.snapshot.trained_on:
+            self._begin_again()
         if newest <= number:
             return
         with self._live.changing:
@@ -58,6 +64,12 @@ class ItemFollower:
                 for change in page:
                     _DELAY.observe(self._age(change))
         _OLDEST.set(0)
+
+    def _begin_again(self) -> None:
+        """The log was put back to an earlier state: what it no longer holds must not be shown, so nothing is kept."""
+        _LOG.warning("the log of item changes went back; what it holds now is applied to the bundle anew")
+        with self._live.changing:
+            self._live.replace(up_to_date(self._open(self._live.snapshot.main.path), self._log))
 
     def _age(self, change: ItemChange) -> float:
         return max(self._clock() - change.moment / SECOND, 0.0)

@@ -34,7 +34,10 @@ def with_merges(bundle: Bundle, log: ItemLog) -> Snapshot:
     What it was trained on holds the changes up to `item_changes` of its manifest, if its maker said so.
     """
     own = Snapshot.of(bundle, int(bundle.manifest.get("item_changes", 0)))
+    newest = log.newest()
     for number, path in later_merges(own):
+        if number > newest:
+            continue  # the log was put back to an earlier state
         try:
             return Snapshot.of(open_merged(bundle, path, log.identity), number)
         except (BundleError, OSError) as error:
@@ -73,7 +76,9 @@ class MergeMapper:
     def look(self) -> None:
         """Map the newest merge if it holds more than what is mapped. Raises StateError when the log does not answer."""
         before = self._live.snapshot
-        waiting = [(number, path) for number, path in later_merges(before) if path not in self._bad]
+        found = [(number, path) for number, path in later_merges(before) if path not in self._bad]
+        newest = self._log.newest() if found else 0
+        waiting = [(number, path) for number, path in found if number <= newest]
         if not waiting:
             return
         with only_one(self._lock) as ours:

@@ -89,7 +89,7 @@ def _worker(environment: Mapping[str, str], config: ServingConfig, state: State,
     starter = None if in_memory(url) else MergeStarter(live, absolute_url(url), config.merge_items)
     watcher = RegistryWatcher(Path(registry), live, log, open_checked, lock) if registry else None
     threads = [
-        Repeating("items", ItemFollower(live, log).look, item_changes.LOOK_SECONDS),
+        Repeating("items", ItemFollower(live, log, open_checked).look, item_changes.LOOK_SECONDS),
         Repeating("merges", MergeMapper(live, log, lock).look, merging.LOOK_SECONDS),
         *([Repeating("merging", starter.look, merging.LOOK_SECONDS)] if starter else []),
         *([Repeating("registry", watcher.look, swap.LOOK_SECONDS)] if watcher else []),

@@ -28,6 +28,11 @@ class Snapshot(NamedTuple):
         """A bundle without any delta."""
         return cls(main, merged, Delta.empty(main.schema, main.catalogue), Pipeline(main), merged)
 
+    @property
+    def trained_on(self) -> int:
+        """The newest item change that was in the tables from which the bundle was trained, if its maker said so."""
+        return int(self.main.manifest.get("item_changes", 0))
+
     def after(self, changes: Sequence[ItemChange]) -> Self:
         """With these changes too, in their order."""
         records = [ItemRecord(one.item_id, one.attributes, one.moment) for one in changes]

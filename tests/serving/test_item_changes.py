@@ -63,10 +63,13 @@ class Shop:
         self.bundle = bundle
         self.log = open_item_log("sqlite://:memory:")
         self.lives = [Live(with_merges(bundle, self.log), cast("Any", NoDesk())) for _ in range(WORKERS)]
-        self.followers = [ItemFollower(live, self.log) for live in self.lives]
+        self.followers = [ItemFollower(live, self.log, self.open) for live in self.lives]
         self.mappers = [MergeMapper(live, self.log, bundle.path.with_name("lock")) for live in self.lives]
         self.truth: dict[str, str | None] = {}
         self.clock = bundle.statistics.newest
+
+    def open(self, _: Path) -> Snapshot:
+        return with_merges(self.bundle, self.log)
 
     def change(self, item_id: str, title: str | None) -> None:
         self.clock += 1
@@ -297,6 +300,12 @@ def test_a_bundle_says_which_changes_it_was_trained_on(bundle: Bundle, item_log:
     trained_on = Bundle(**{**vars(bundle), "manifest": {**bundle.manifest, "item_changes": 1}})
     snapshot = up_to_date(with_merges(trained_on, item_log), item_log)
     assert snapshot.delta.new_ids == (NEW[1],)
+    empty = open_item_log("sqlite://:memory:")
+    live = Live(with_merges(trained_on, empty), cast("Any", NoDesk()))
+    before = live.snapshot
+    ItemFollower(live, empty, cast("Any", None)).look()
+    assert live.snapshot is before
+    empty.close()
 
 
 Spoil = Callable[[Path], None]
@@ -329,10 +338,36 @@ def test_a_merge_of_another_store_is_left_aside(shop: Shop, caplog: pytest.LogCa
     shop.change(NEW[0], "New")
     shop.merge()
     other = open_item_log("sqlite://:memory:")
+    other.change([ItemEdit(NEW[1], {})], 1)
     with caplog.at_level(logging.WARNING, "bentoml.tailorbird"):
         assert with_merges(shop.bundle, other).merged == 0
     assert "was merged for another log" in caplog.text
     other.close()
+
+
+def test_a_log_that_went_back_is_followed_there(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    """As when a backup of the store is put in its place: what it does not hold is shown by nobody, merged or not."""
+    backup = open_item_log("sqlite://:memory:")
+    backup.change([ItemEdit(NEW[0], {"title": "New"})], shop.clock)
+    for title in ("New", "Newer", "Newest"):
+        shop.change(NEW[0], title)
+    shop.change(NEW[1], "Lost")
+    shop.merge()
+    shop.settle()
+    shop.log.close()
+    shop.log, shop.truth = backup, {NEW[0]: "New"}
+    live = shop.lives[0]
+    follower, mapper = (
+        ItemFollower(live, backup, shop.open),
+        MergeMapper(live, backup, shop.bundle.path.with_name("lock")),
+    )
+    with caplog.at_level(logging.WARNING, "bentoml.tailorbird"):
+        for _ in range(2):
+            follower.look()
+            mapper.look()
+    assert caplog.text.count("went back") == 1
+    shop.lives = [live]
+    shop.check()
 
 
 def test_a_merge_that_broke_off_leaves_nothing_and_the_next_one_clears_up(
