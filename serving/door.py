@@ -12,6 +12,7 @@ from time import perf_counter
 
 import orjson
 
+from serving.balance import Balance
 from serving.endpoints import ENDPOINTS
 from serving.metrics import SECONDS
 from serving.openapi import openapi
@@ -26,8 +27,10 @@ NATIVE = frozenset({"/livez", "/metrics", "/schema.json"})
 class Door:
     """An ASGI application around BentoML's; what stands behind the reception is opened at the start."""
 
-    def __init__(self, native: Application, reception: Reception) -> None:
+    def __init__(self, native: Application, reception: Reception, balance: Balance | None = None) -> None:
+        """`balance` spreads connections over several workers."""
         self._native = native
+        self._balance = balance
         self._reception = reception
         self._endpoints = {endpoint.path: endpoint for endpoint in ENDPOINTS}
         self._pages = {"/": _page, "/openapi.json": _openapi, "/readyz": reception.readiness}
@@ -46,6 +49,8 @@ class Door:
             await self._native(scope, receive, send)
         finally:
             self._reception.close()
+            if self._balance:
+                self._balance.end()
 
     async def _respond(self, scope: Message, receive: Receive, send: Send) -> None:
         start, path, method = perf_counter(), scope["path"], scope["method"]
@@ -55,7 +60,8 @@ class Door:
         else:
             response = await answered(self._other(path, method), secrets.token_hex(16))
         SECONDS.labels(path if endpoint else "other", response.status.value).observe(perf_counter() - start)
-        await write(send, response, head=method == "HEAD")
+        last = self._balance is not None and self._balance.close_after(scope["client"])
+        await write(send, response, head=method == "HEAD", last=last)
 
     async def _other(self, path: str, method: str) -> Response:
         """A page, or why there is none."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import bentoml
 
+from serving.balance import Balance, own_file
 from serving.door import Door
 from serving.openapi import ROUTES
 from serving.opening import open_worker, serving_config
@@ -24,7 +25,8 @@ class WithDoor(bentoml.Service[Any]):  # type: ignore[misc]  # BentoML has no ty
     """A service whose application stands behind our door."""
 
     def to_asgi(self, is_main: bool = True) -> Application:
-        return Door(super().to_asgi(is_main), RECEPTION)
+        balance = Balance(own_file(), CONFIG.workers) if CONFIG.workers > 1 else None
+        return Door(super().to_asgi(is_main), RECEPTION, balance)
 
 
 @bentoml.service(

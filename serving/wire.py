@@ -106,10 +106,10 @@ def to_json(reply: Reply) -> bytes:
     return msgspec.json.encode(reply)
 
 
-async def write(send: Send, response: Response, *, head: bool = False) -> None:
-    """Send an answer; a `head` request gets the headers alone."""
-    start = {"type": "http.response.start", "status": response.status.value, "headers": response.all_headers()}
-    await send(start)
+async def write(send: Send, response: Response, *, head: bool = False, last: bool = False) -> None:
+    """Send an answer; a `head` request gets the headers alone, and the `last` of a connection ends it."""
+    headers = [*response.all_headers(), *([(b"connection", b"close")] if last else [])]
+    await send({"type": "http.response.start", "status": response.status.value, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else response.body})
 
 
