@@ -49,7 +49,7 @@ def lists(model: Any, matrix: csr_matrix, users: np.ndarray, k: int) -> Iterator
         batch = users[start : start + BATCH]
         found, scores = model.recommend(batch, matrix[batch], N=k, filter_already_liked_items=True)
         for user, items, values in zip(batch, found, scores, strict=True):
-            real = (items >= 0) & (values > -1e30)
+            real = (items >= 0) & (values > -1e30) & ~np.isin(items, matrix[user].indices)  # BM25 pads with seen items
             yield int(user), list(dict.fromkeys(items[real].tolist()))
 
 
