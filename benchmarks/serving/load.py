@@ -158,9 +158,9 @@ class Run:
     async def close(self) -> None:
         """End all connections."""
         self._closing = True
-        for connection in [*self._open]:
-            connection.transport.abort()
-        while self._open:
+        while self._open or self._opening:  # one that took the place of another may open only now
+            for connection in [*self._open]:
+                connection.transport.abort()
             await asyncio.sleep(LOOK)
 
     def submit(self, request: Request) -> None:
