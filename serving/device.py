@@ -1,7 +1,7 @@
 """Where the graphs of a bundle run: on one thread of the processor, or on a CUDA device.
 
-ONNX Runtime falls back to the processor without an error, so that a service would be many times slower than was meant
-and nobody would know. Here what is configured is what runs, or nothing does.
+ONNX Runtime falls back to the processor without an error, when a session is made and also when one fails later: a
+service would be many times slower than was meant, and nobody would know. Here what is configured runs, or nothing does.
 """
 
 import io
@@ -35,14 +35,12 @@ def open_session(path: Path, device: Device = "cpu") -> ort.InferenceSession:
         return ort.InferenceSession(str(path), _options(), providers=[CPU])
     require_provider(device)
     missing = _load_libraries()
-    session = ort.InferenceSession(str(path), _options(), providers=[(CUDA, CUDA_OPTIONS), CPU])
+    try:
+        session = ort.InferenceSession(str(path), _options(), providers=[(CUDA, CUDA_OPTIONS), CPU], enable_fallback=0)
+    except (RuntimeError, ValueError) as error:
+        raise _unusable(path, str(error).partition("\n")[0]) from None
     if CUDA not in session.get_providers():
-        raise ConfigError(
-            f"cuda is asked for, but ONNX Runtime {ort.__version__} could not use it, and would run {path.name} on the "
-            f"processor: {missing or 'no device was found, or its driver is too old'}",
-            field="serving.device",
-            hint=f"See that `nvidia-smi` names a device. {HINT}",
-        )
+        raise _unusable(path, missing or "no device was found, or its driver is too old")
     return session
 
 
@@ -55,6 +53,15 @@ def require_provider(device: Device) -> None:
             field="serving.device",
             hint=HINT,
         )
+
+
+def _unusable(path: Path, why: str) -> ConfigError:
+    return ConfigError(
+        f"cuda is asked for, but ONNX Runtime {ort.__version__} cannot use it and would run {path.name} on the "
+        f"processor: {why}",
+        field="serving.device",
+        hint=f"See that `nvidia-smi` names a device. {HINT}",
+    )
 
 
 @cache
