@@ -6,6 +6,7 @@ onnxscript, ONNX Runtime for the device) is imported where it is used. R items, 
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -84,7 +85,7 @@ def measure_search_in_torch(plan: Plan) -> dict[str, Any]:
         return np.asarray(search(torch.from_numpy(users).to(plan.device)).cpu())
 
     given = torch.from_numpy(queries).to(plan.device)
-    by_batch = {str(size): _speed(lambda size=size: search(given[:size]), size, plan) for size in plan.batches}
+    by_batch = {str(size): _speed(partial(search, given[:size]), size, plan) for size in plan.batches}
     return {"top": TOP, "by_users": by_batch, "recall": _recall(vectors, queries, found_by)}
 
 
@@ -103,7 +104,7 @@ def measure_search_in_graph(plan: Plan) -> dict[str, Any]:
     def found_by(users: FloatArray) -> np.ndarray:
         return search(users, TOP, everything)
 
-    by_batch = {str(size): _speed(lambda size=size: found_by(queries[:size]), size, plan) for size in plan.batches}
+    by_batch = {str(size): _speed(partial(found_by, queries[:size]), size, plan) for size in plan.batches}
     return {"top": TOP, "by_users": by_batch, "recall": _recall(vectors, queries, found_by)}
 
 
@@ -173,7 +174,7 @@ def _graph_speed(
     with torch.no_grad():
         eager = module(**inputs_of(fed[plan.batches[0]])).numpy()
     return {
-        "by_users": {str(size): _speed(lambda size=size: graph(fed[size]), size, plan) for size in plan.batches},
+        "by_users": {str(size): _speed(partial(graph, fed[size]), size, plan) for size in plan.batches},
         "furthest_from_torch": float(f"{np.abs(graph(fed[plan.batches[0]]) - eager).max():.2e}"),
     }
 
