@@ -1,7 +1,7 @@
 # One command per purpose; `make` alone lists them. Everything runs from .venv/, made from requirements/dev.txt.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark lint format docs lock clean bench-accuracy bench-epoch bench-serving \
+.PHONY: help install demo test test-spark lint format docs lock lock-gpu clean bench-accuracy bench-epoch bench-serving \
 	bench-studies
 
 VENV := .venv
@@ -72,10 +72,18 @@ lock: ## pin the newest versions that pyproject.toml allows
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer was found" >&2; exit 1; }
 	set -e; tools=$$(mktemp -d); trap 'rm -rf $$tools' EXIT; \
 	$(PYTHON) -m venv $$tools; $$tools/bin/python -m pip install --quiet pip-tools; \
-	$(COMPILE) --upgrade --extra train --extra dev -o requirements/dev.txt pyproject.toml; \
+	$(COMPILE) --upgrade --extra cpu --extra train --extra dev -o requirements/dev.txt pyproject.toml; \
 	sed -i -e 's/^\(torch==[^+]*\)+.*/\1/' -e '/^\(#\|$$\)/d' requirements/dev.txt; \
-	$(COMPILE) --upgrade -c requirements/dev.txt -o requirements/serving.txt pyproject.toml; \
+	$(COMPILE) --upgrade --extra cpu -c requirements/dev.txt -o requirements/serving.txt pyproject.toml; \
 	sed -i '/^\(#\|$$\)/d' requirements/serving.txt
+	$(MAKE) lock-gpu
+
+lock-gpu: ## pin for machines with a GPU what requirements/serving.txt pins, with ONNX Runtime for CUDA in its place
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer was found" >&2; exit 1; }
+	set -e; tools=$$(mktemp -d); trap 'rm -rf $$tools' EXIT; \
+	$(PYTHON) -m venv $$tools; $$tools/bin/python -m pip install --quiet pip-tools; \
+	$(COMPILE) --upgrade --extra gpu -c requirements/serving.txt -o requirements/serving-gpu.txt pyproject.toml; \
+	sed -i '/^\(#\|$$\)/d' requirements/serving-gpu.txt
 
 clean: ## remove what tests and tools left behind; keeps .venv, var, runs and registry
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache lightning_logs

@@ -16,6 +16,7 @@ import click
 if TYPE_CHECKING:
     from features.frames import Frames
     from serving.bundle import Bundle
+    from serving.device import Device
 
 PACKAGES = ("features", "models", "serving", "training")
 HOME = Path(__file__).resolve().parent
@@ -310,11 +311,14 @@ def serve(bundle: Path | None, registry: Path | None, **where: Any) -> None:
 
 @main.command()
 @click.option("--bundle", required=True, type=click.Path(path_type=Path), help="Path of a bundle.")
-def bento(bundle: Path) -> None:
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where it answers."
+)
+def bento(bundle: Path, device: "Device") -> None:
     """Build a Bento that holds a bundle; its tag is the last line."""
     from serving.bento import build_bento
 
-    click.echo(build_bento(bundle))
+    click.echo(build_bento(bundle, device))
 
 
 @main.group()

@@ -10,23 +10,30 @@ import sys
 from os import environ
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import yaml
 
 from features.errors import BundleError
 from serving.bundle import verify_bundle
+from serving.device import Device
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("features", "serving")
-LOCK = "requirements/serving.txt"
-BUILD = {
-    "service": "serving.service:Tailorbird",
-    "include": [*(f"{package}/" for package in PACKAGES), "bundle/", LOCK],
-    "python": {"requirements_txt": LOCK, "lock_packages": False},
-}
+LOCKS: dict[Device, str] = {"cpu": "requirements/serving.txt", "cuda": "requirements/serving-gpu.txt"}
 
 
-def build_bento(bundle: Path) -> str:
+def description_of(device: Device) -> dict[str, Any]:
+    """What BentoML is told to pack; on a device the service answers there unless its environment says otherwise."""
+    return {
+        "service": "serving.service:Tailorbird",
+        "include": [*(f"{package}/" for package in PACKAGES), "bundle/", LOCKS[device]],
+        "python": {"requirements_txt": LOCKS[device], "lock_packages": False},
+        **({"envs": [{"name": "TAILORBIRD_DEVICE", "value": device}]} if device != "cpu" else {}),
+    }
+
+
+def build_bento(bundle: Path, device: Device = "cpu") -> str:
     """Build a Bento that holds a verified bundle, into BentoML's own store; its tag.
 
     Raises BundleError when the bundle is damaged, or with BentoML's last words when the build fails.
@@ -37,9 +44,9 @@ def build_bento(bundle: Path) -> str:
         for package in PACKAGES:
             shutil.copytree(ROOT / package, context / package, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(bundle, context / "bundle")
-        (context / LOCK).parent.mkdir()
-        shutil.copy(ROOT / LOCK, context / LOCK)
-        (context / "bentofile.yaml").write_text(yaml.safe_dump(BUILD), encoding="utf-8")
+        (context / LOCKS[device]).parent.mkdir()
+        shutil.copy(ROOT / LOCKS[device], context / LOCKS[device])
+        (context / "bentofile.yaml").write_text(yaml.safe_dump(description_of(device)), encoding="utf-8")
         command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", "."]
         built = subprocess.run(
             command,

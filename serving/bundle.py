@@ -21,6 +21,8 @@ from serving.calibration import Calibration
 from serving.catalogue import Catalogue
 from serving.changed_tables import changed_catalogue, changed_statistics
 from serving.delta import Delta
+from serving.device import Device
+from serving.device_search import search_on
 from serving.filterable import FilterableItems
 from serving.graph import Graph
 from serving.index import ItemIndex
@@ -54,6 +56,9 @@ class Bundle:
     ranker: Graph | None
     """None only while training has not reached the ranker yet."""
     calibration: Calibration
+    device: Device = "cpu"
+    """Where user tower, ranker and search run. The item tower runs on the processor, as it did when the table was made:
+    an item is placed as it would have been placed there."""
 
     @property
     def fingerprint(self) -> str:
@@ -103,15 +108,18 @@ def seal(staging: Path, target: Path, manifest: dict[str, Any]) -> Path:
     return target
 
 
-def open_bundle(path: Path) -> Bundle:
-    """Verify and open a bundle. Raises BundleError naming the file that is missing or differs."""
-    bundle = assemble(path, verify_bundle(path))
+def open_bundle(path: Path, device: Device = "cpu") -> Bundle:
+    """Verify and open a bundle. Raises BundleError naming the file that is missing or differs.
+
+    Raises ConfigError when the device cannot be had.
+    """
+    bundle = assemble(path, verify_bundle(path), device)
     if bundle.schema.fingerprint != bundle.manifest["schema"]:
         raise BundleError(f"{path} was made for another schema than the one it holds")
     return bundle
 
 
-def assemble(path: Path, manifest: dict[str, Any]) -> Bundle:
+def assemble(path: Path, manifest: dict[str, Any], device: Device = "cpu") -> Bundle:
     """Open the parts that lie in a directory, without asking whether they are right: for training's staging."""
     ranker = path / "ranker.onnx"
     catalogue = Catalogue.load(path / "catalogue")
@@ -124,11 +132,12 @@ def assemble(path: Path, manifest: dict[str, Any]) -> Bundle:
         filterable=FilterableItems.load(path / "attributes", str(manifest.get("fingerprint", path)), catalogue),
         statistics=Statistics.load(path / "statistics"),
         transitions=Transitions.load(path / "transitions"),
-        index=ItemIndex.load(path / "index.faiss", catalogue.vectors),
-        user_tower=Graph(path / "user_tower.onnx"),
+        index=ItemIndex.load(path / "index.faiss", catalogue.vectors, search_on(device, path, catalogue.vectors)),
+        user_tower=Graph(path / "user_tower.onnx", device),
         item_tower=Graph(path / "item_tower.onnx"),
-        ranker=Graph(ranker) if ranker.exists() else None,
+        ranker=Graph(ranker, device) if ranker.exists() else None,
         calibration=Calibration.parse(_read_json(path / "calibration.json")),
+        device=device,
     )
 
 

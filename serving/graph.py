@@ -1,20 +1,21 @@
-"""One ONNX graph, run on one thread. It takes what it asks for by name and ignores the rest."""
+"""One ONNX graph, run on one device. It takes what it asks for by name and ignores the rest."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
 from features.arrays import FloatArray
+from serving.device import Device, open_session
 
 
 class Graph:
     """An ONNX Runtime session; safe to call from several threads."""
 
-    def __init__(self, path: Path) -> None:
-        self._session = ort.InferenceSession(str(path), _options(), providers=["CPUExecutionProvider"])
+    def __init__(self, path: Path, device: Device = "cpu") -> None:
+        """Raises ConfigError when the device cannot be had."""
+        self._session = open_session(path, device)
         self.inputs: tuple[str, ...] = tuple(one.name for one in self._session.get_inputs())
 
     def __call__(self, feeds: Mapping[str, Any]) -> FloatArray:
@@ -22,12 +23,3 @@ class Graph:
         asked = {name: np.ascontiguousarray(feeds[name]) for name in self.inputs}
         output: FloatArray = self._session.run(None, asked)[0]
         return output
-
-
-def _options() -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options

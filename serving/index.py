@@ -4,7 +4,8 @@ The index holds L2-normalised vectors by item row and searches by inner product,
 trained on. The rows that may be shown are given to the search, so that no other ever takes an answer's place:
 
 - exact: all rows of a small catalogue are looked at, and all eligible rows when they are few;
-- probed: of a large catalogue the nearest cells are searched, more of them the fewer rows are eligible.
+- probed: of a large catalogue the nearest cells are searched, more of them the fewer rows are eligible;
+- on a device all rows are looked at, however many there are (serving/device_search.py).
 
 What is found is put in order by exact products. Rows that changed since the index was written are left out of the
 search and looked at one by one. One query per call: batched queries change low bits (DESIGN.md, "Direction").
@@ -20,6 +21,7 @@ import numpy as np
 from features.arrays import ByRow, FloatArray, IntArray
 from features.errors import BundleError
 from features.vocabulary import RESERVED
+from serving.device_search import NONE, DeviceSearch
 from serving.eligibility import Eligible
 from serving.scores import best_of, dots
 
@@ -42,11 +44,21 @@ class Plan:
 class ItemIndex:
     """Inner-product index; positions are item rows."""
 
-    def __init__(self, index: "faiss.Index", vectors: ByRow[np.float32], changed: IntArray | None = None) -> None:
-        """`vectors` float32 [R, D] by row; `changed` rows [n] ascending, whose vectors the index does not know."""
+    def __init__(
+        self,
+        index: "faiss.Index",
+        vectors: ByRow[np.float32],
+        changed: IntArray | None = None,
+        on_device: DeviceSearch | None = None,
+    ) -> None:
+        """`vectors` float32 [R, D] by row; `changed` rows [n] ascending, whose vectors the index does not know.
+
+        `on_device` searches in place of `index`, over the same vectors.
+        """
         self._index = index
         self._vectors = vectors
         self._changed = np.empty(0, dtype=np.int64) if changed is None else changed
+        self._on_device = on_device
 
     @classmethod
     def build(cls, vectors: FloatArray) -> "ItemIndex":
@@ -89,11 +101,11 @@ class ItemIndex:
 
     def with_changes(self, vectors: ByRow[np.float32], changed: IntArray) -> "ItemIndex":
         """The same index over vectors of which some rows are others than those that it was built from."""
-        return ItemIndex(self._index, vectors, changed)
+        return ItemIndex(self._index, vectors, changed, self._on_device)
 
     def plan(self, eligible: Eligible) -> Plan:
         """How these rows would be searched."""
-        if not self.cells or eligible.few is not None:
+        if self._on_device is not None or not self.cells or eligible.few is not None:
             return Plan("exact")
         share = eligible.count / len(self._vectors)
         return Plan("probed", min(self.cells, int(np.ceil(self.probes / share))))
@@ -110,6 +122,9 @@ class ItemIndex:
         return best_of(rows, dots(self._vectors[rows], query), count)
 
     def _found(self, query: FloatArray, count: int, eligible: Eligible, plan: Plan) -> IntArray:
+        if self._on_device is not None:
+            rows = self._on_device(query[None, :], count + SPARE, eligible.bitmap)
+            return np.asarray(rows[0][rows[0] != NONE])
         # The published types describe the C++ signatures, not the Python wrappers that take arrays.
         allowed = faiss.IDSelectorBitmap(eligible.bitmap)  # type: ignore[call-arg, arg-type]
         if plan.name == "probed":
@@ -140,10 +155,11 @@ class ItemIndex:
         faiss.write_index(self._index, str(path))
 
     @classmethod
-    def load(cls, path: Path, vectors: ByRow[np.float32]) -> "ItemIndex":
+    def load(cls, path: Path, vectors: ByRow[np.float32], on_device: DeviceSearch | None = None) -> "ItemIndex":
         """Map an index file that a manifest's hash vouches for; pages are shared between processes."""
         faiss.omp_set_num_threads(1)
-        return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY), vectors)
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
+        return cls(index, vectors, on_device=on_device)
 
 
 def _require_unit(vectors: FloatArray) -> None:

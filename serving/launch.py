@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from features.errors import ConfigError
 from serving.bundle import verify_bundle
+from serving.device import require_provider
 from serving.opening import bundle_path, serving_config
 from serving.state import DEFAULT_URL, absolute_url, in_memory, open_state
 
@@ -81,7 +82,9 @@ def environment_of(
             hint="Name a file, such as sqlite:///var/state.db.",
         )
     others = {name: value for name, value in os.environ.items() if name not in given}
-    return {"BENTOML_DO_NOT_TRACK": "True", **others, **ours}
+    environment = {"BENTOML_DO_NOT_TRACK": "True", **others, **ours}
+    require_provider(serving_config(environment).device)
+    return environment
 
 
 def command_of(host: str, port: int) -> list[str]:

@@ -18,6 +18,7 @@ from serving.attributes import Attributes
 from serving.bundle import Bundle, fresh_staging, seal, verify_bundle
 from serving.catalogue import ALWAYS, Catalogue
 from serving.delta import Delta
+from serving.device_search import search_on
 from serving.filterable import FilterableItems
 from serving.index import ItemIndex
 from serving.merged_attributes import merged_attributes
@@ -67,13 +68,14 @@ def open_merged(main: Bundle, path: Path, log_identity: str) -> Bundle:
         if manifest.get(name) != value:
             raise BundleError(f"{path} was merged for another {name}: {manifest.get(name)}, not {value}")
     catalogue = Catalogue.load(path / "catalogue")
+    on_device = search_on(main.device, main.path, catalogue.vectors)
     return replace(
         main,
         schema=replace(main.schema, items=Vocabulary.load(path / "catalogue" / "ids")),
         catalogue=catalogue,
         filterable=FilterableItems.load(path / "attributes", str(manifest["fingerprint"]), catalogue),
         statistics=Statistics.load(path / "statistics"),
-        index=ItemIndex.load(path / "index.faiss", catalogue.vectors),
+        index=ItemIndex.load(path / "index.faiss", catalogue.vectors, on_device),
     )
 
 

@@ -14,6 +14,7 @@ from features.strict import read_yaml
 from serving import item_changes, merging, swap
 from serving.bundle import open_bundle
 from serving.desk import Desk
+from serving.device import Device
 from serving.golden import check_golden
 from serving.item_changes import ItemFollower, up_to_date
 from serving.live import Live
@@ -36,13 +37,12 @@ PACKED_BUNDLE = Path(__file__).parents[1] / "bundle"
 def serving_config(environment: Mapping[str, str] = os.environ) -> ServingConfig:
     """The `serving` section of the file that TAILORBIRD_CONFIG names, or the defaults.
 
-    TAILORBIRD_WORKERS overrides the number of workers. Raises ConfigError.
+    TAILORBIRD_WORKERS overrides the number of workers, TAILORBIRD_DEVICE the device. Raises ConfigError.
     """
     path = environment.get("TAILORBIRD_CONFIG")
     content = (read_yaml(path).get("serving") or {}) if path else {}
-    if workers := environment.get("TAILORBIRD_WORKERS"):
-        content = {**content, "workers": workers}
-    return ServingConfig.parse(content)
+    asked = {name: environment.get(f"TAILORBIRD_{name.upper()}") for name in ("workers", "device")}
+    return ServingConfig.parse({**content, **{name: value for name, value in asked.items() if value}})
 
 
 def bundle_path(environment: Mapping[str, str] = os.environ) -> Path:
@@ -81,7 +81,7 @@ def open_worker(environment: Mapping[str, str] = os.environ) -> Worker:
 
 def _worker(environment: Mapping[str, str], config: ServingConfig, state: State, log: ItemLog) -> Worker:
     path, registry = bundle_path(environment), environment.get("TAILORBIRD_REGISTRY")
-    open_checked = partial(open_snapshot, log=log, newest_events=config.newest_events)
+    open_checked = partial(open_snapshot, log=log, newest_events=config.newest_events, device=config.device)
     snapshot = up_to_date(open_checked(path), log)
     live = Live(snapshot, Desk(snapshot.pipeline, state, log, config.newest_events))
     leave_alone()
@@ -97,13 +97,13 @@ def _worker(environment: Mapping[str, str], config: ServingConfig, state: State,
     return Worker(live, threads, watcher, starter)
 
 
-def open_snapshot(path: Path, log: ItemLog, newest_events: int) -> Snapshot:
+def open_snapshot(path: Path, log: ItemLog, newest_events: int, device: Device = "cpu") -> Snapshot:
     """Open a bundle with what was merged beside it. Raises BundleError or ConfigError when it must not answer.
 
     The golden answers are given once, by the bundle as it was trained, so that a wrong one never serves and a right
     one is warm.
     """
-    bundle = open_bundle(path)
+    bundle = open_bundle(path, device)
     longest = bundle.settings.max_events
     if newest_events < longest:
         raise ConfigError(

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from features.person import RECENT_EVENTS
 from features.strict import StrictConfig
+from serving.device import Device
 
 
 class SourceSizes(StrictConfig):
@@ -37,6 +38,9 @@ class PipelineSettings(StrictConfig):
 class ServingConfig(StrictConfig):
     """The `serving` section of a configuration file."""
 
+    device: Device = "cpu"
+    """Where user tower and ranker run and items are searched. `cuda` needs a GPU and `requirements/serving-gpu.txt`, or
+    is refused; each worker holds its own copy of the item vectors there."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes, each with its own copy of the models."""
     threads: int = Field(default=2, ge=1, le=64)

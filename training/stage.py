@@ -22,11 +22,13 @@ from serving.attributes import Attributes
 from serving.bundle import save_schema
 from serving.calibration import Calibration
 from serving.catalogue import ALWAYS, Catalogue
+from serving.device_search import SEARCH
 from serving.graph import Graph
 from serving.situation import user_vector
 from serving.transitions import TransitionSettings
 from training.config import TrainingConfig
 from training.export import export_item_tower, export_user_tower
+from training.export_search import export_search
 from training.index_choice import choose_index
 from training.moments import wanted_turns
 from training.statistics import fit_statistics, item_rows
@@ -108,6 +110,7 @@ def lay_out_towers(
     export_item_tower(fitted.item_tower, id_vectors, codes, staging / "item_tower.onnx")
     vectors = embed(Graph(staging / "item_tower.onnx"), id_vectors, codes)
     export_user_tower(fitted.user_tower, vectors, config.pipeline.max_events, staging / "user_tower.onnx")
+    export_search(vectors.shape[1], staging / SEARCH)
     _catalogue(schema, part.items, vectors, id_vectors, codes).save(staging / "catalogue")
     events_read = config.pipeline.max_events
     index, trials = choose_index(vectors, lambda: _user_vectors(schema, part, vectors, staging, events_read))

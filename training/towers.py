@@ -3,14 +3,16 @@
 Needs neither FAISS nor BentoML, so that it runs on a bare machine. What is kept is a running average of the
 weights that the optimiser walks through; it stands in for a falling learning rate, so that fitting may end
 after any epoch. Every step draws from a seed of its own: a fit that was killed and taken up again ends in
-the same weights. R item rows, B windows, S positions, N targets of a batch, D embedding_dim.
+the same weights, on the processor; a GPU adds up in any order. R item rows, B windows, S positions, N targets
+of a batch, D embedding_dim.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pytorch_lightning as lightning
@@ -22,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from features.arrays import FloatArray, IntArray
-from features.errors import DataError
+from features.errors import ConfigError, DataError
 from features.strict import StrictConfig
 from models.config import TowerConfig
 from models.item_tower import ItemTower
@@ -49,6 +51,8 @@ TOP = 10
 class TowerFitConfig(StrictConfig):
     """How the two towers are fitted."""
 
+    accelerator: Literal["cpu", "cuda"] = "cpu"
+    """Where: `cuda` takes one GPU, and a PyTorch that was built for it."""
     learning_rate: float = Field(default=2e-3, gt=0)
     """Step size of AdamW, reached after the warm-up."""
     warmup_steps: int = Field(default=100, ge=0)
@@ -99,7 +103,6 @@ class TowerFitting(lightning.LightningModule):
         super().__init__()
         self._towers, self._fit, self._seed = towers, fit, seed
         self._hidden = data.hidden
-        self._narrow_type = narrow_type()
         codes = torch.from_numpy(data.item_codes)
         trained = torch.from_numpy(data.occurrences > 0)
         self.register_buffer("rivals", trained.nonzero()[:, 0], persistent=False)  # [I]
@@ -130,13 +133,15 @@ class TowerFitting(lightning.LightningModule):
         chosen = batch["weights"] > 0  # [B, S]
         queries = states[chosen] / self._towers.temperature  # [N, D]
         targets = self.place[batch["targets"][chosen]]
-        return full_softmax_loss(queries, targets, vectors[self.rivals], batch["weights"][chosen], self._narrow_type)
+        return full_softmax_loss(
+            queries, targets, vectors[self.rivals], batch["weights"][chosen], narrow_type(self.device.type)
+        )
 
     def _sampled(self, batch: dict[str, Tensor]) -> Tensor:
         assert self.negatives is not None
         chosen = batch["weights"] > 0
         targets = batch["targets"][chosen]  # [N]
-        drawn, log_expected = self.negatives.draw()  # [S]
+        drawn, log_expected = (one.to(self.device) for one in self.negatives.draw())  # [S]
         rows, places = torch.unique(torch.cat([batch["item_rows"].flatten(), targets, drawn]), return_inverse=True)
         read, of_targets, of_drawn = places.split([batch["item_rows"].numel(), len(targets), len(drawn)])
         with self._narrow():
@@ -154,7 +159,8 @@ class TowerFitting(lightning.LightningModule):
 
     def _narrow(self) -> torch.autocast:
         """Matrix products of both towers in bfloat16 where that is native; sums, norms and vectors stay float32."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._narrow_type == torch.bfloat16)
+        kind = self.device.type
+        return torch.autocast(kind, torch.bfloat16, enabled=narrow_type(kind) == torch.bfloat16)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Move the average."""
@@ -186,9 +192,20 @@ class TowerFitting(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def narrow_type() -> torch.dtype:
-    """bfloat16 where the processor multiplies it natively: a full softmax is three times faster, a step a fifth."""
-    return torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
+@cache
+def narrow_type(kind: str = "cpu") -> torch.dtype:
+    """bfloat16 where a kind of device multiplies it natively, else float32.
+
+    On a processor a full softmax is three times faster, a step a fifth.
+    """
+    match kind:
+        case "cpu":
+            native = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+        case "cuda":
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        case _:
+            native = False
+    return torch.bfloat16 if native else torch.float32
 
 
 def user_states(tower: UserTower, item_vectors: Tensor, batch: dict[str, Tensor]) -> Tensor:
@@ -206,7 +223,7 @@ def target_ranks(
     float32 [B]; inf where the target is hidden or not known.
     """
     states = user_states(tower, vectors[batch["item_rows"]], batch)
-    person = torch.arange(len(states))
+    person = torch.arange(len(states), device=states.device)
     last = batch["lengths"] - 1
     scores = states[person, last] @ vectors.T  # [B, R]
     scores[:, ~known] = -math.inf
@@ -262,8 +279,10 @@ def fit_towers(
     """Fit until the validation people gain no more, or for a given number of `epochs`.
 
     Takes up the last checkpoint of `run_dir`, where metrics.csv is written too. Raises DataError when there
-    is nothing to learn from, or nobody to validate on and no number of epochs; and whatever `watch` raises.
+    is nothing to learn from, or nobody to validate on and no number of epochs, ConfigError when the accelerator is
+    not there; and whatever `watch` raises.
     """
+    _require_accelerator(fit)
     _require_something_to_learn(data, epochs)
     run_dir.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
@@ -275,7 +294,8 @@ def fit_towers(
     with quiet():
         trainer = lightning.Trainer(
             max_epochs=epochs or fit.max_epochs,
-            accelerator="cpu",
+            accelerator=fit.accelerator,
+            devices=1,
             callbacks=[keep, _checkpoints(run_dir), ProgressBar("towers")],
             logger=False,
             gradient_clip_val=fit.clip_norm,
@@ -304,6 +324,15 @@ def batch_plan(lengths: IntArray, fit: TowerFitConfig, seed: int) -> BatchPlan:
     windows = max(MIN_WINDOWS, len(lengths) // MIN_STEPS)
     positions = max(int(lengths.max()), int(lengths.sum()) // MIN_STEPS)
     return BatchPlan(lengths, min(fit.batch_windows, windows), min(fit.batch_positions, positions), seed)
+
+
+def _require_accelerator(fit: TowerFitConfig) -> None:
+    if fit.accelerator == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            f"cuda is asked for, but PyTorch {torch.__version__} finds no CUDA device",
+            field="tower_fit.accelerator",
+            hint="See that `nvidia-smi` names a device, install a PyTorch built for CUDA, or set it to cpu.",
+        )
 
 
 def _require_something_to_learn(data: TowerData, epochs: int | None) -> None:

@@ -33,6 +33,7 @@ WRITTEN = (
     "benchmarks/accuracy/RESULTS.md",
     "benchmarks/serving/results.json",
     "benchmarks/serving/peers.json",
+    "benchmarks/serving/device.json",
     "benchmarks/serving/RESULTS.md",
 )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from features.errors import BundleError
 from serving import bento
@@ -51,6 +52,16 @@ def test_only_what_answers_goes_into_a_bento(unpacked: Path) -> None:
     assert (source / "serving" / "page.html").is_file()
     pinned = (unpacked / "env" / "python" / "requirements.txt").read_text().splitlines()
     assert not [line for line in pinned if line.startswith(("torch", "pytorch", "onnx=="))]
+
+
+def test_a_bento_for_a_gpu_has_the_lock_for_it_and_answers_there(trained: Any) -> None:
+    tag = bento.build_bento(trained.bundle, "cuda")
+    built = Path(run(sys.executable, "-m", "bentoml", "get", "--output", "path", tag))
+    pinned = (built / "env" / "python" / "requirements.txt").read_text().splitlines()
+    assert [line.partition("==")[0] for line in pinned if line.startswith("onnxruntime")] == ["onnxruntime-gpu"]
+    assert {"name": "TAILORBIRD_DEVICE", "value": "cuda"}.items() <= yaml.safe_load((built / "bento.yaml").read_text())[
+        "envs"
+    ][0].items()
 
 
 def test_the_clean_environment_has_no_torch(clean_python: Path) -> None:
@@ -109,6 +120,7 @@ def test_a_damaged_bundle_is_not_packed(tmp_path: Path) -> None:
 
 
 def test_a_build_that_fails_is_told(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(bento.BUILD, "service", "serving.service:Nobody")
+    wrong = {**bento.description_of("cpu"), "service": "serving.service:Nobody"}
+    monkeypatch.setattr(bento, "description_of", lambda device: wrong)
     with pytest.raises(BundleError, match="bentoml build failed"):
         bento.build_bento(trained.bundle)

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import pytorch_lightning as lightning
+import torch
 
 from features.dataset import DatasetConfig
-from features.errors import DataError
+from features.errors import ConfigError, DataError
 from features.people import People
 from features.schema import fit_schema
 from features.tables import load_tables
@@ -20,7 +21,7 @@ from models.config import TowerConfig
 from training.negatives import Negatives
 from training.tower_data import TowerData, ValidationPerson, tower_data
 from training.tower_stopping import KeepBest
-from training.towers import FittedTowers, TowerFitConfig, fit_towers, validation_gains
+from training.towers import FittedTowers, TowerFitConfig, fit_towers, narrow_type, validation_gains
 
 DATASET = DatasetConfig.parse(
     {"order": {"sequence": "position"}, "events": {}, "types": {"view": {"repeat": "always"}},
@@ -187,3 +188,34 @@ def test_the_figures_of_the_people_are_those_of_the_best_epoch(data: TowerData, 
     gains = validation_gains(fitted, data, FIT)
     assert gains.shape == (len(data.validation),)
     assert gains.mean() == pytest.approx(max(record["ndcg"] for record in fitted.history), abs=1e-5)
+
+
+def test_a_gpu_that_is_not_there_is_told(data: TowerData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="finds no CUDA device") as caught:
+        fit_towers(data, TOWERS, FIT.model_copy(update={"accelerator": "cuda"}), tmp_path)
+    assert caught.value.field == "tower_fit.accelerator"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_products_are_narrow_where_the_device_itself_multiplies_so(
+    native: bool, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    narrow_type.cache_clear()
+    assert [narrow_type(kind) for kind in ("cpu", "cuda", "mps")] == [expected, expected, torch.float32]
+    narrow_type.cache_clear()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("max_full_softmax", [100, 0], ids=["full", "sampled"])
+def test_learns_the_planted_order_on_a_gpu(data: TowerData, tmp_path: Path, max_full_softmax: int) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU is at hand: PyTorch finds no CUDA device")
+    changes = {"max_epochs": 12, "max_full_softmax": max_full_softmax, "negatives": 64, "accelerator": "cuda"}
+    fitted = fit_towers(data, TOWERS, FIT.model_copy(update=changes), tmp_path)
+    assert max(record["ndcg"] for record in fitted.history) > 0.9
+    assert {one.device.type for one in fitted.user_tower.parameters()} == {"cpu"}
+    assert validation_gains(fitted, data, FIT).mean() > 0.9
