@@ -73,15 +73,17 @@ class ItemIndex:
         return cls(index, vectors)
 
     @classmethod
-    def train(cls, vectors: FloatArray, cells: int, codes: str) -> "ItemIndex":
+    def train(cls, vectors: FloatArray, cells: int, codes: str, like: "ItemIndex | None" = None) -> "ItemIndex":
         """An index of `cells` k-means cells that hold vectors as `codes` ("Flat", "SQ8", ...), in FAISS's words.
 
-        Raises BundleError if a vector is not normalised.
+        With `like`, the cells are those of another index, and k-means need not run again. Raises BundleError if a
+        vector is not normalised.
         """
         _require_unit(vectors)
         index = faiss.index_factory(vectors.shape[1], f"IVF{cells},{codes}", faiss.METRIC_INNER_PRODUCT)
-        placed = np.ascontiguousarray(vectors[np.any(vectors, axis=1)])
-        index.train(placed)
+        if like is not None:
+            index.quantizer.add(like._index.quantizer.reconstruct_n(0, cells))  # type: ignore[attr-defined]
+        index.train(np.ascontiguousarray(vectors[np.any(vectors, axis=1)]))
         index.add(np.ascontiguousarray(vectors, dtype=np.float32))
         return cls(index, vectors)
 

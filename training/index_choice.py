@@ -68,8 +68,9 @@ def _probed(
 ) -> Iterator[tuple[ItemIndex, IndexTrial]]:
     """Per kind of code, with more and more probes until enough is found."""
     cells = 2 ** round(np.log2(2 * np.sqrt(len(vectors))))
+    index: ItemIndex | None = None
     for codes in CODES:
-        index = ItemIndex.train(vectors, cells, codes)
+        index = ItemIndex.train(vectors, cells, codes, like=index)
         for probes in PROBES:
             index.probes = probes
             trial = _trial(index, codes, queries, truth, eligible, vectors)
