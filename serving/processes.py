@@ -171,4 +171,3 @@ def _unforeseen(error: Exception) -> ProcessError:
     """Where it happened and which kind of error, but not its text, which may hold what is known of a person."""
     places = "".join(traceback.format_tb(error.__traceback__))
     return ProcessError(f"a process failed: {type(error).__name__}\n{places}", hint="This is a fault of ours.")
-
