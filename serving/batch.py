@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from serving.batch_lists import COLUMNS, Group, ListMaker, items_now
 from serving.batch_people import Crowd, people_of_state, people_of_tables, wanted_users
 from serving.bundle import open_bundle
 from serving.processes import cores, in_order
-from serving.state import absolute_url, in_memory, open_state
+from serving.state import absolute_url, open_state
 
 GROUP_USERS = 100
 """People that a process works on at a time."""
@@ -85,7 +86,7 @@ def write_lists(maker: ListMaker, crowd: Crowd, users: Iterable[str], path: Path
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        with tqdm(total=total, desc="recommending", unit="users", disable=None, leave=False) as shown:
+        with _progress(total) as shown:
             written = _write(in_order(maker.open, _counted(groups, shown), count), unfinished)
         unfinished.replace(path)
     finally:
@@ -108,7 +109,11 @@ def _groups(users: Iterator[str], crowd: Crowd, moment: int) -> Iterator[Group]:
         yield Group(group, None if crowd.people is None else crowd.people(group, moment))
 
 
-def _counted(groups: Iterator[Group], shown: "tqdm[object]") -> Iterator[Group]:
+def _progress(total: int | None) -> "tqdm[Any]":
+    return tqdm(total=total, desc="recommending", unit="users", disable=None, leave=False)
+
+
+def _counted(groups: Iterator[Group], shown: "tqdm[Any]") -> Iterator[Group]:
     """The groups, each counted once the next is asked for."""
     for group in groups:
         yield group

@@ -17,7 +17,18 @@ from serving.metrics import SECONDS
 from serving.openapi import openapi
 from serving.problems import HttpError
 from serving.reception import Reception
-from serving.wire import Application, Message, Receive, Response, Send, answered, stamped, write
+from serving.wire import (
+    Application,
+    Message,
+    Receive,
+    Response,
+    Send,
+    Streamed,
+    answered,
+    stamped,
+    write,
+    write_parts,
+)
 
 NATIVE = frozenset({"/livez", "/metrics", "/schema.json"})
 """What BentoML answers itself; its own clients begin with the schema."""
@@ -51,11 +62,14 @@ class Door:
         start, path, method = perf_counter(), scope["path"], scope["method"]
         endpoint = self._endpoints.get(path)
         if endpoint and method == "POST":
-            response = await self._reception.answer(endpoint, receive)
+            response: Response | Streamed = await self._reception.answer(endpoint, receive)
         else:
             response = await answered(self._other(path, method), secrets.token_hex(16))
+        if isinstance(response, Streamed):
+            await write_parts(send, receive, response)
         SECONDS.labels(path if endpoint else "other", response.status.value).observe(perf_counter() - start)
-        await write(send, response, head=method == "HEAD")
+        if isinstance(response, Response):
+            await write(send, response, head=method == "HEAD")
 
     async def _other(self, path: str, method: str) -> Response:
         """A page, or why there is none."""

@@ -39,7 +39,7 @@ def cores() -> int:
 
 
 def in_order(open_work: Callable[[], Callable[[T], R]], inputs: Iterable[T], processes: int) -> Iterator[R]:
-    """What the opened function makes of each input. One process is this one; more are started, and end with the results.
+    """What the opened function makes of each input. A single process is this one; several are started and ended here.
 
     `open_work`, inputs and results must be picklable when there are several. Raises what the function raises if it is
     a TailorbirdError, and ProcessError when it fails otherwise or a process ends.
@@ -49,8 +49,7 @@ def in_order(open_work: Callable[[], Callable[[T], R]], inputs: Iterable[T], pro
         return
     workers: list[_Worker] = []
     try:
-        for _ in range(processes):
-            workers.append(_Worker(open_work))
+        workers.extend(_Worker(open_work) for _ in range(processes))
         yield from _collected(workers, enumerate(inputs))
     finally:
         for worker in workers:
@@ -58,7 +57,7 @@ def in_order(open_work: Callable[[], Callable[[T], R]], inputs: Iterable[T], pro
 
 
 def _collected(workers: "list[_Worker]", numbered: Iterator[tuple[int, Any]]) -> Iterator[Any]:
-    idle, busy = list(workers), dict[Connection, tuple[_Worker, int]]()
+    idle, busy = list(workers), dict[Any, tuple[_Worker, int]]()
     done: dict[int, Any] = {}
     turn, most = 0, AHEAD * len(workers)
     waiting = next(numbered, None)
@@ -69,7 +68,7 @@ def _collected(workers: "list[_Worker]", numbered: Iterator[tuple[int, Any]]) ->
             busy[worker.connection] = worker, waiting[0]
             waiting = next(numbered, None)
         for ready in wait(list(busy)):
-            worker, number = busy.pop(ready)  # type: ignore[arg-type]  # nothing but connections is waited for
+            worker, number = busy.pop(ready)
             done[number] = worker.result()
             idle.append(worker)
         while turn in done:

@@ -1,4 +1,4 @@
-"""Lists for many people: by `tailorbird recommend`, and by /v1/recommend/batch where there is such a route."""
+"""Lists for many people: by `tailorbird recommend` with a process for each core, and by /v1/recommend/batch."""
 
 import sys
 from pathlib import Path
@@ -11,6 +11,7 @@ from benchmarks.serving.generator import drive
 from benchmarks.serving.plan import Plan, require_route
 from benchmarks.serving.servers import tailorbird, users_environment
 from benchmarks.serving.traffic import Call, K
+from serving.processes import cores
 
 BATCH = 1_000
 """Users in one call of the route."""
@@ -19,20 +20,31 @@ PATH = "/v1/recommend/batch"
 
 
 def measure_bulk(plan: Plan) -> dict[str, Any]:
-    """Users a second of the command; the time that it takes for one user, all of it start, is not counted."""
+    """Users a second of the command; the time that it takes for one user, all of it start, is not counted.
+
+    What the other processes take to start is counted: they do so while the command works. `one_process` is the same
+    for a tenth of the users without any other.
+    """
     plan.crowd.again()
     alone, all_of_them = _command(plan, 1), _command(plan, plan.bulk_users)
-    rate = (plan.bulk_users - 1) / (all_of_them.seconds - alone.seconds)
+    few = max(plan.bulk_users // 10, 2)
+    one_process = _command(plan, few, "--processes", "1")
     return {
-        "bulk_users_per_s": round(rate, 1),
+        "bulk_users_per_s": round(_rate(plan.bulk_users, all_of_them, alone), 1),
         "users": plan.bulk_users,
+        "processes": cores(),
+        "one_process_users_per_s": round(_rate(few, one_process, alone), 1),
         "seconds": all_of_them.seconds,
         "start_seconds": alone.seconds,
         "peak_mb": all_of_them.peak_mb,
     }
 
 
-def _command(plan: Plan, users: int) -> Measure:
+def _rate(users: int, measure: Measure, alone: Measure) -> float:
+    return (users - 1) / (measure.seconds - alone.seconds)
+
+
+def _command(plan: Plan, users: int, *options: str) -> Measure:
     folder = plan.folder / "bulk"
     folder.mkdir(parents=True, exist_ok=True)
     people, record = folder / "users.csv", folder / "measure.json"
@@ -45,10 +57,9 @@ def _command(plan: Plan, users: int) -> Measure:
         "recommend",
         "--bundle",
         plan.bundle,
-        "--state",
-        plan.state,
     ]
     command += ["--state", plan.state, "--users", people, "--k", str(K), "-o", folder / "lists.parquet"]
+    command += options
     return run_measured(command, folder / "log", record, cwd=ROOT, environment=users_environment(), commit=commit())
 
 
@@ -68,4 +79,4 @@ def measure_batch(plan: Plan) -> dict[str, Any]:
 
 def batch_call(users: list[str]) -> Call:
     """One call of the route for these users."""
-    return Call("batch", PATH, {"requests": [{"user_id": user, "k": K} for user in users]})
+    return Call("batch", PATH, {"user_ids": users, "k": K})
