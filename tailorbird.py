@@ -87,13 +87,17 @@ def recommend(
     history: Path | str | None = None,
     at: str | None = None,
     k: int = 10,
+    where: str | None = None,
+    processes: int | None = None,
 ) -> int:
     """Write lists for many people to a Parquet file of user_id, item_id, rank (from 1) and score; returns its rows.
 
     People and events come from the tables of `config` or from the state at the URL `state`. `users` is a file whose
     user_id column says for whom, `history` a table in place of the config's events, `at` the moment of the requests
-    (RFC 3339, or a sequence number): by default the newest event, or now with `state`. Raises ConfigError unless
-    exactly one of `config` and `state` is given, BundleError and DataError.
+    (RFC 3339, or a sequence number): by default the newest event, or now with `state`. `where` is a filter that every
+    item must pass (docs/filters.md). The work is spread over `processes`, by default one for each core. Raises
+    ConfigError unless exactly one of `config` and `state` is given, RequestError for a text that is no filter,
+    BundleError and DataError.
     """
     from serving.batch import recommend_to_file
 
@@ -106,6 +110,8 @@ def recommend(
         history=None if history is None else Path(history),
         at=at,
         k=k,
+        where=where,
+        processes=processes,
     )
 
 
@@ -266,6 +272,8 @@ def evaluate_(config: Path, run: Path | None, share: float, k: int) -> None:
 @click.option("--history", type=click.Path(path_type=Path), help="Table of events in place of the config's.")
 @click.option("--at", help="Moment of the requests (RFC 3339, or a sequence number).")
 @click.option("--k", default=10, show_default=True, help="Items per person.")
+@click.option("--filter", "where", help="What every item must fulfil, such as 'price < 20' (docs/filters.md).")
+@click.option("--processes", type=click.IntRange(1), help="How many to spread the work over; one for each core.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Parquet file to write.")
 def recommend_(bundle: Path, output: Path, **chosen: Any) -> None:
     """Write lists for many people: user_id, item_id, rank, score."""

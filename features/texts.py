@@ -42,13 +42,15 @@ class Texts(Sequence[str]):
     def __getitem__(self, place: int | slice) -> str | list[str]:
         if isinstance(place, slice):
             return [self[one] for one in range(*place.indices(len(self)))]
-        if not -len(self) <= place < len(self):
-            raise IndexError(f"there are {len(self)} texts, none at {place}")
-        return self.encoded(place % len(self)).decode("utf-8", "surrogatepass")
+        count = len(self)
+        if not -count <= place < count:
+            raise IndexError(f"there are {count} texts, none at {place}")
+        return self.encoded(place % count).decode("utf-8", "surrogatepass")
 
     def encoded(self, place: int) -> bytes:
         """The UTF-8 of one text."""
-        return bytes(self._bytes[self.offsets[place] : self.offsets[place + 1]])
+        start, end = self.offsets[place : place + 2].tolist()
+        return bytes(self._bytes[start:end])
 
     def equal(self, places: IntArray, encoded: Sequence[bytes]) -> BoolArray:
         """bool [n]: whether the text at each place is this UTF-8."""

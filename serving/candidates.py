@@ -22,9 +22,9 @@ class Candidates(NamedTuple):
 
     def sources_of(self, index: int) -> tuple[str, ...]:
         """Names of the sources that brought a candidate, the one that ranks it best first."""
-        brought = np.flatnonzero(self.ranks[index])
-        order = brought[np.argsort(self.ranks[index][brought], kind="stable")]
-        return tuple(SOURCES[one].name for one in order)
+        ranks = self.ranks[index].tolist()
+        brought = sorted((rank, place) for place, rank in enumerate(ranks) if rank != UNRANKED)
+        return tuple(SOURCES[place].name for _, place in brought)
 
 
 def retrieve(situation: Situation, wanted: int = 0) -> Candidates:

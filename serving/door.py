@@ -18,7 +18,18 @@ from serving.metrics import SECONDS
 from serving.openapi import openapi
 from serving.problems import HttpError
 from serving.reception import Reception
-from serving.wire import Application, Message, Receive, Response, Send, answered, stamped, write
+from serving.wire import (
+    Application,
+    Message,
+    Receive,
+    Response,
+    Send,
+    Streamed,
+    answered,
+    stamped,
+    write,
+    write_parts,
+)
 
 NATIVE = frozenset({"/livez", "/metrics", "/schema.json"})
 """What BentoML answers itself; its own clients begin with the schema."""
@@ -56,12 +67,15 @@ class Door:
         start, path, method = perf_counter(), scope["path"], scope["method"]
         endpoint = self._endpoints.get(path)
         if endpoint and method == "POST":
-            response = await self._reception.answer(endpoint, receive)
+            response: Response | Streamed = await self._reception.answer(endpoint, receive)
         else:
             response = await answered(self._other(path, method), secrets.token_hex(16))
+        if isinstance(response, Streamed):
+            await write_parts(send, receive, response)
         SECONDS.labels(path if endpoint else "other", response.status.value).observe(perf_counter() - start)
-        last = self._balance is not None and self._balance.close_after(scope["client"])
-        await write(send, response, head=method == "HEAD", last=last)
+        if isinstance(response, Response):
+            last = self._balance is not None and self._balance.close_after(scope["client"])
+            await write(send, response, head=method == "HEAD", last=last)
 
     async def _other(self, path: str, method: str) -> Response:
         """A page, or why there is none."""

@@ -163,16 +163,17 @@ class Pipeline:
         explain: bool,
     ) -> tuple[RankedItem, ...]:
         heads, catalogue, ids = self.bundle.schema.heads, self.bundle.catalogue, self.bundle.schema.items
+        by_head = [()] * len(order) if probabilities is None else probabilities[order].tolist()
         items = []
-        for index in order:
-            row, sources = int(candidates.rows[index]), candidates.sources_of(int(index))
+        for index, row, score, chances in zip(
+            order.tolist(), candidates.rows[order].tolist(), scores[order].tolist(), by_head, strict=True
+        ):
+            sources = candidates.sources_of(index)
             items.append(
                 RankedItem(
                     item_id=ids.id_of(row),
-                    score=float(scores[index]),
-                    probabilities={}
-                    if probabilities is None
-                    else dict(zip(heads, probabilities[index].tolist(), strict=True)),
+                    score=score,
+                    probabilities=dict(zip(heads, chances, strict=False)),
                     sources=sources,
                     title=catalogue.title(row),
                     reasons=reasons_for(here, row, sources) if explain else (),

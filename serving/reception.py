@@ -7,8 +7,9 @@ import asyncio
 import logging
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from functools import partial
 from http import HTTPStatus
 from time import perf_counter
@@ -20,11 +21,25 @@ from serving.admission import Lane
 from serving.endpoints import Endpoint
 from serving.metrics import DEGRADED, REFUSED
 from serving.problems import COME_AGAIN, HttpError, internal, of_validation
-from serving.replies import ListReply
+from serving.replies import ListReply, Stamped
+from serving.requests import Asked
 from serving.settings import ServingConfig
-from serving.wire import Receive, Response, answered, log_without_values, parse_json, read_body, refusal, to_json
+from serving.wire import (
+    Receive,
+    Response,
+    Streamed,
+    answered,
+    json_parts,
+    log_without_values,
+    parse_json,
+    read_body,
+    refusal,
+    to_json,
+)
 from serving.worker import Worker
 
+WAITING_BATCHES = 3
+"""Batches that may wait in one worker beside the one that is worked on."""
 REOPEN_SECONDS = 1.0
 """Between two tries to open a store that does not answer."""
 
@@ -36,9 +51,11 @@ class Reception:
 
     def __init__(self, open_worker: Callable[[], Worker], config: ServingConfig) -> None:
         self._open_worker = open_worker
+        reads = Lane("reads", config.threads, config.max_waiting, config.deadline_ms / 1000)
         self._lanes = {
-            "reads": Lane("reads", config.threads, config.max_waiting, config.deadline_ms / 1000),
+            "reads": reads,
             "writes": Lane("writes", 1, config.max_waiting, config.write_deadline_ms / 1000),
+            "batch": Lane("batch", 1, WAITING_BATCHES, config.batch_deadline_ms / 1000, first=reads),
         }
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="tailorbird-aside")  # opens, then looks after the store
         self._closing = threading.Event()
@@ -59,8 +76,11 @@ class Reception:
         if self._worker:
             self._worker.close()
 
-    async def answer(self, endpoint: Endpoint, receive: Receive) -> Response:
-        """The answer to a request whose body is yet to be read; an error is an answer too."""
+    async def answer(self, endpoint: Endpoint, receive: Receive) -> Response | Streamed:
+        """The answer to a request whose body is yet to be read; an error is an answer too.
+
+        Whoever gets a streamed one closes its parts.
+        """
         request_id = secrets.token_hex(16)
         response = await answered(self._answer(endpoint, receive, request_id), request_id)
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -80,13 +100,15 @@ class Reception:
             self._checking = asyncio.get_running_loop().run_in_executor(self._aside, _checked, self._worker)
         return await asyncio.shield(self._checking)
 
-    async def _answer(self, endpoint: Endpoint, receive: Receive, request_id: str) -> Response:
+    async def _answer(self, endpoint: Endpoint, receive: Receive, request_id: str) -> Response | Streamed:
         """Refuses before the body is read when it can; the deadline counts from the body's last byte."""
         worker, lane = self._worker, self._lanes[endpoint.lane]
         if worker is None:
             raise self._closed()
         lane.check()
         body = await read_body(receive)
+        if endpoint.streamed:
+            return await _begun(lane.steps(partial(_stream, worker, endpoint, body, request_id), perf_counter()))
         return await lane.run(partial(_work, worker, endpoint, body, request_id), perf_counter())
 
     def _open(self) -> None:
@@ -113,18 +135,42 @@ class Reception:
 def _work(worker: Worker, endpoint: Endpoint, body: bytes, request_id: str, until: float) -> Response:
     """All that a thread does for one request."""
     try:
-        content = parse_json(body)
-        try:
-            request = endpoint.request.model_validate(content)
-        except ValidationError as error:
-            raise of_validation(error, endpoint.request) from None
-        reply = endpoint.ask(worker.desk, request, request_id, until)
+        reply = endpoint.ask(worker.desk, _request(endpoint, body), request_id, until)
     except TailorbirdError as error:
         return refusal(error, request_id)
     if isinstance(reply, ListReply):
         for one in reply.degraded or ():
             DEGRADED.labels(one).inc()
     return Response(HTTPStatus.OK, to_json(reply))
+
+
+def _stream(worker: Worker, endpoint: Endpoint, body: bytes, request_id: str, until: float) -> Iterator[bytes]:
+    """The JSON of an answer whose last field is a list, as the list grows; one desk answers all of it."""
+    desk, request = worker.desk, _request(endpoint, body)
+    (last,) = set(endpoint.reply.__struct_fields__) - set(Stamped.__struct_fields__)
+    frame = endpoint.reply(request_id=request_id, bundle=desk.bundle, **{last: []})
+    return json_parts(frame, endpoint.ask(desk, request, request_id, until))
+
+
+def _request(endpoint: Endpoint, body: bytes) -> Asked:
+    content = parse_json(body)
+    try:
+        return endpoint.request.model_validate(content)
+    except ValidationError as error:
+        raise of_validation(error, endpoint.request) from None
+
+
+async def _begun(parts: AsyncGenerator[bytes, None]) -> Streamed:
+    """An answer of which the first part is there, so that what is wrong with the request was told before."""
+    first = await anext(parts)
+
+    async def all_parts() -> AsyncGenerator[bytes, None]:
+        async with aclosing(parts) as rest:
+            yield first
+            async for part in rest:
+                yield part
+
+    return Streamed(all_parts())
 
 
 def _checked(worker: Worker) -> Response:

@@ -192,6 +192,29 @@ class ErrorReply(Reply, frozen=True, kw_only=True):
     error: ErrorDetail
 
 
+class UserListReply(Reply, frozen=True, kw_only=True):
+    """One user's list, as /v1/recommend would answer it."""
+
+    user_id: str
+    items: list[ItemReply]
+    """Best first; none when there is an `error`."""
+    shortfall: ShortfallReply | None = None
+    """When there are fewer items than wanted."""
+    filtering: FilteringReply | None = None
+    """When the request had a filter."""
+    degraded: list[Literal["state"]] | None = None
+    """What the list had to do without: what is stored of the user, because the store does not answer."""
+    error: ErrorDetail | None = None
+    """Why this user has no list; the others have theirs."""
+
+
+class BatchReply(Stamped, frozen=True, kw_only=True):
+    """One list for each user."""
+
+    lists: list[UserListReply]
+    """In the order of the request."""
+
+
 def list_reply(
     answer: Answer, request_id: str, bundle: str, *, explain: bool, without: Sequence[Literal["state"]] = ()
 ) -> ListReply:

@@ -17,6 +17,7 @@ MAX_RANKED = 1_000
 MAX_EVENTS = 1_000
 MAX_EXCLUDED = 10_000
 MAX_INLINE = 100
+MAX_USERS = 1_000
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -128,6 +129,23 @@ class RecommendRequest(ListRequest):
     """Number of items."""
     exclude: Annotated[list[Id], Field(max_length=MAX_EXCLUDED)] = []
     """Items that must not come back, such as those already on the page."""
+
+
+class BatchRequest(Asked):
+    """Which items should each of these users see?"""
+
+    user_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_USERS)]
+    """Whose lists, in this order; of an unknown user the list is not personal."""
+    placement: Literal["default"] = "default"
+    """Where the lists will be shown."""
+    k: K = 20
+    """Number of items of each list."""
+    exclude: Annotated[list[Id], Field(max_length=MAX_EXCLUDED)] = []
+    """Items that must not come back in any list."""
+    filter: FilterText | None = None
+    """What every item must fulfil; what it asks of a user is asked of each."""
+    context: Context = Context()
+    """Circumstances of the lists."""
 
 
 class RankRequest(ListRequest):

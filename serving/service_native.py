@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 import bentoml
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from serving.endpoints import ENDPOINTS, Endpoint
 from serving.openapi import REFERENCE, openapi
 from serving.reception import Reception
+from serving.wire import Streamed
 
 
 class Native:
@@ -29,7 +30,11 @@ def _native(endpoint: Endpoint) -> Any:
 
     async def answer(self: Native, request: Request, /) -> Response:
         made = await self.reception.answer(endpoint, request.receive)
-        response = Response(made.body, int(made.status))
+        response = (
+            StreamingResponse(made.parts, int(made.status))
+            if isinstance(made, Streamed)
+            else Response(made.body, int(made.status))
+        )
         response.raw_headers[:] = made.all_headers()
         return response
 

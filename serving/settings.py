@@ -52,6 +52,9 @@ class ServingConfig(StrictConfig):
     is answered with 429; what runs late leaves out explanations, then the ranker, and says so."""
     write_deadline_ms: float = Field(default=2000.0, gt=0)
     """The same for requests that write, which have a thread of their own; the longest wait for the store's lock too."""
+    batch_deadline_ms: float = Field(default=60_000.0, gt=0)
+    """The same for /v1/recommend/batch, which has a thread of its own that waits while others ask: users whose turn
+    comes later get an error in place of a list."""
     merge_items: int = Field(default=2_000, ge=1)
     """Changed items from which on they are merged into files beside the bundle, in a process of its own. What is not
     merged yet makes each further change cost more: about 3 ms for a thousand items."""

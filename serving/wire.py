@@ -1,11 +1,14 @@
 """Bytes in and out: a body that is read up to a limit, JSON that is really JSON, and an answer with its headers."""
 
+import asyncio
 import logging
 import secrets
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import aclosing
 from http import HTTPStatus
-from typing import Any, NamedTuple, TypeAlias
+from itertools import islice
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 import orjson
@@ -17,12 +20,17 @@ from serving.replies import Reply
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
+T = TypeVar("T")
 Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 MAX_BODY = 1_000_000
 """Bytes of a body that is read; more is refused."""
 MAX_DRAINED = 64 * MAX_BODY
 """Bytes of a refused body that are taken and thrown away, so that its sender gets to read the refusal."""
+PART_ENTRIES = 2
+"""Entries of a streamed list that are made in one step, during which nobody else has the core."""
+TAKE_SECONDS = 30.0
+"""Within which a reader takes a part of a streamed answer; whoever is slower gets no more of it."""
 WORKER = secrets.token_hex(4)
 """Names this process in every answer."""
 _STAMP = (b"x-tailorbird-worker", WORKER.encode())
@@ -44,13 +52,24 @@ class Response(NamedTuple):
         return [(b"content-type", self.media_type), length, *_ALWAYS, *self.headers]
 
 
+class Streamed(NamedTuple):
+    """An answer that is sent as it is made."""
+
+    parts: AsyncGenerator[bytes, None]
+    status: HTTPStatus = HTTPStatus.OK
+
+    def all_headers(self) -> list[tuple[bytes, bytes]]:
+        """Those of every answer; nobody knows the length."""
+        return [(b"content-type", b"application/json"), *_ALWAYS]
+
+
 def refusal(error: TailorbirdError, request_id: str) -> Response:
     """An error as an answer."""
     headers = tuple((name.encode(), value.encode()) for name, value in headers_of(error).items())
     return Response(status_of(error), to_json(error_reply(error, request_id)), headers=headers)
 
 
-async def answered(making: Awaitable[Response], request_id: str) -> Response:
+async def answered(making: Awaitable[T], request_id: str) -> T | Response:
     """The answer that is being made, or the error that it came to."""
     try:
         return await making
@@ -106,11 +125,42 @@ def to_json(reply: Reply) -> bytes:
     return msgspec.json.encode(reply)
 
 
+def json_parts(frame: Reply, entries: Iterator[Reply]) -> Iterator[bytes]:
+    """The JSON of a reply whose last field is a list, empty as yet, with these entries in it, a few in each part."""
+    before = to_json(frame).removesuffix(b"]}")
+    while part := list(islice(entries, PART_ENTRIES)):
+        yield before + b",".join(map(to_json, part))
+        before = b","
+    yield before.removesuffix(b",") + b"]}"
+
+
 async def write(send: Send, response: Response, *, head: bool = False, last: bool = False) -> None:
     """Send an answer; a `head` request gets the headers alone, and the `last` of a connection ends it."""
     headers = [*response.all_headers(), *([(b"connection", b"close")] if last else [])]
     await send({"type": "http.response.start", "status": response.status.value, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else response.body})
+
+
+async def write_parts(send: Send, receive: Receive, streamed: Streamed) -> None:
+    """Send an answer part by part, none before the one before it was taken.
+
+    When its reader goes away, or a part cannot be made, the rest is left out: the server then closes the connection, by
+    which a reader knows that the answer is not whole.
+    """
+    async with aclosing(streamed.parts) as parts:
+        await send({"type": "http.response.start", "status": streamed.status.value, "headers": streamed.all_headers()})
+        gone = asyncio.ensure_future(receive())
+        try:
+            async for part in parts:
+                if gone.done():
+                    return
+                async with asyncio.timeout(TAKE_SECONDS):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except Exception as error:
+            log_without_values("streaming", error)
+        finally:
+            gone.cancel()
 
 
 def stamped(send: Send) -> Send:

@@ -22,7 +22,7 @@ DEPTH = 500
 FLOOR = 0.99
 """Least mean share of them."""
 CODES = ("Flat", "SQ8", "SQ4")
-PROBES = (4, 8, 16, 32, 64, 128, 256)
+PROBES = (8, 16, 32, 64, 128, 256, 512)
 SLOWER = 1.2
 """A choice that is at most so many times slower than the fastest, but smaller, is taken."""
 

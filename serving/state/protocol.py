@@ -93,7 +93,7 @@ class State(Protocol):
         """Append very many events, one transaction per batch; loading twice stores nothing twice."""
 
     def user_ids(self) -> Iterator[str]:
-        """The ids of all users, sorted."""
+        """The ids of all users, sorted; read in parts, so that one who comes meanwhile may be among them or not."""
 
     def newest_event(self) -> int | None:
         """The largest moment of any event, exposures included; None in an empty store."""

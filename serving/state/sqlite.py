@@ -32,6 +32,8 @@ _TAKE_OVER = """
 INSERT INTO taken SELECT ?, item_id, type, moment FROM taken WHERE person = ?
 ON CONFLICT DO UPDATE SET moment = max(moment, excluded.moment)
 """
+IDS_AT_ONCE = 10_000
+"""Ids that are read in one transaction: nobody who lists millions holds up the store's housekeeping."""
 _PERSONAL = ("events", "taken", "attributes", "ids")
 
 
@@ -128,9 +130,14 @@ class SqliteState:
         return counts
 
     def user_ids(self) -> Iterator[str]:
-        with self._connections.reading() as connection:
-            rows = connection.execute("SELECT id FROM ids WHERE anonymous = 0 ORDER BY id").fetchall()
-        return (user_id for (user_id,) in rows)
+        select, last = "SELECT id FROM ids WHERE anonymous = 0 AND id > ? ORDER BY id LIMIT ?", ""
+        while True:
+            with self._connections.reading() as connection:
+                rows = connection.execute(select, (last, IDS_AT_ONCE)).fetchall()
+            if not rows:
+                return
+            yield from (user_id for (user_id,) in rows)
+            last = rows[-1][0]
 
     def newest_event(self) -> int | None:
         with self._connections.reading() as connection:

@@ -94,7 +94,7 @@ class StandIn:
     def recommend(self, person: Person, query: Query, moment: int) -> Answer:
         self.asked.append((person, moment))
         past = person.events.until(moment)
-        last = past.item_ids[-1] if len(past) else None
+        last = next((item for item in reversed(past.item_ids) if item in self.bundle.schema.items), None)
         bought = {item for item, kind in zip(past.item_ids, past.types, strict=True) if kind == "buy"}
         start = int(last[1:]) + 1 if last else 0
         order = [f"i{(start + step) % ITEMS}" for step in range(ITEMS)]

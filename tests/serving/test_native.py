@@ -92,7 +92,7 @@ async def _ask(application: Application, path: str, body: bytes) -> Said:
     asked = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> Any:
-        return next(asked, {"type": "http.disconnect"})
+        return next(asked, None) or await asyncio.Event().wait()
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -131,6 +131,7 @@ REQUEST = st.fixed_dictionaries(
     {},
     optional={
         "user_id": st.sampled_from(["ann", "bob", "", 7, None]),
+        "user_ids": st.lists(st.sampled_from(["ann", "bob", "cat"]), max_size=5) | st.sampled_from([[7], "ann"]),
         "anonymous_id": st.sampled_from(["cookie", None]),
         "k": st.integers(-1, 40) | st.sampled_from(["5", 501, True]),
         "newest": st.integers(0, 20),

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from features.moments import DAY
@@ -12,7 +11,6 @@ from features.people import People
 from features.person import Events, Person, Taken
 from features.vocabulary import RESERVED
 from serving.answers import Query
-from serving.batch import write_lists
 from serving.bundle import open_bundle
 from serving.candidates import given, retrieve
 from serving.eligibility import open_to, open_to_all
@@ -148,15 +146,3 @@ def test_reasons_name_items_of_the_persons_past(pipeline: Pipeline, people: Peop
     named = {reason.item_id for one in answer.items for reason in one.reasons if reason.item_id}
     assert named
     assert named <= set(person.events.item_ids)
-
-
-def test_batch_writes_what_the_pipeline_answers(pipeline: Pipeline, people: People, now: int, tmp_path: Any) -> None:
-    users = busy(people, 30)
-    path = tmp_path / "lists.parquet"
-    write_lists(pipeline, users, lambda user: people.person(user, now), now, 10, path)
-    lists = pd.read_parquet(path)
-    assert list(lists.columns) == ["user_id", "item_id", "rank", "score"]
-    for user, part in lists.groupby("user_id"):
-        answer = pipeline.recommend(people.person(str(user), now), Query(k=10), now)
-        assert part.sort_values("rank")["item_id"].tolist() == [one.item_id for one in answer.items]
-        assert part["score"].tolist() == [one.score for one in answer.items]
