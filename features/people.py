@@ -58,6 +58,16 @@ class People:
         types = [events.types[code] for code in events.type_codes[rows].tolist()]
         return Taken(events.items[events.item_codes[rows]].tolist(), types, events.moments[rows])
 
+    def after(self, row: int, newest: int) -> Person:
+        """The record of whoever an event is of, right after it: its `newest` events, of what was taken nothing."""
+        user = int(self.events.user_codes[row])
+        user_id = str(self.events.users[user])
+        return Person(
+            events=self.events.slice_of(max(int(self._offsets[user]), row + 1 - newest), row + 1),
+            attributes=self._attributes.get(user_id, {}),
+            changes=self._changes.get(user_id, {}),
+        )
+
     def whole(self, user_id: str) -> Person:
         """The record with every event, uncapped: what the towers are fitted on."""
         start, stop = self.span(user_id)

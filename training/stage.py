@@ -32,13 +32,13 @@ from training.export_search import export_search
 from training.index_choice import choose_index
 from training.moments import wanted_turns
 from training.statistics import fit_statistics, item_rows
-from training.tower_data import EVER, ValidationPerson, tower_data
+from training.tower_data import ValidationPerson, tower_data
 from training.towers import FittedTowers, fit_towers
 from training.transitions import fit_transitions
 
 EMBEDDING_BATCH = 1024
 QUERIES = 200
-"""People with whom indexes are measured."""
+"""Events after which indexes are measured."""
 
 
 class FittedStage(NamedTuple):
@@ -159,14 +159,13 @@ def embed(tower: Graph, id_vectors: np.ndarray, codes: np.ndarray) -> np.ndarray
 
 
 def _user_vectors(schema: Schema, part: Tables, vectors: FloatArray, staging: Path, max_events: int) -> FloatArray:
-    """float32 [Q, D]: vectors of some people after their last event, to measure a search with."""
+    """float32 [Q, D]: vectors of people right after some of the events, to measure a search with."""
     people, tower = People(schema.dataset, part), Graph(staging / "user_tower.onnx")
     asked = []
-    for user in people.user_ids[:: max(1, len(people.user_ids) // QUERIES)]:
-        person = people.whole(user)
-        history = encode_history(schema, person, EVER, max_events)
-        past, moment = history_vectors(vectors, history), int(history.moments[-1:].max(initial=0))
-        asked.append(user_vector(schema, tower, person, history, past, moment))
+    for row in np.linspace(0, len(people.events) - 1, QUERIES).astype(np.int64).tolist():
+        person, moment = people.after(row, max_events), int(people.events.moments[row])
+        history = encode_history(schema, person, moment, max_events)
+        asked.append(user_vector(schema, tower, person, history, history_vectors(vectors, history), moment))
     return np.array(asked, dtype=np.float32)
 
 

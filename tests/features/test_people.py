@@ -63,3 +63,14 @@ def test_who_was_only_shown_something_is_not_among_the_users() -> None:
     people = people_of([(0, 1, 0), (1, 1, 2), (1, 2, 2), (3, 1, 1), (3, 2, 2)])
     assert people.user_ids == ["u0", "u3"]
     assert len(people.person("u1").events) == 0
+
+
+@given(rows_of)
+def test_a_record_right_after_an_event_ends_with_it(rows: list[Row]) -> None:
+    people = people_of(rows)
+    for row in range(len(people.events)):
+        user = str(people.events.users[people.events.user_codes[row]])
+        start, _ = people.span(user)
+        record = people.after(row, newest=3)
+        assert list(record.events.item_ids) == list(people.events.slice_of(max(start, row - 2), row + 1).item_ids)
+        assert record.attributes == people.person(user).attributes
