@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.25
 """Between two looks at the others."""
 ACTIVE_SECONDS = 5.0
 """A connection without a request for so long is not counted."""
-SLACK = 1.2
+SLACK = 1.1
 """A worker keeps so many times its share, and never fewer than `LEAST`: few connections are not worth a move."""
 LEAST = 3
 
@@ -59,7 +59,7 @@ class Balance:
         self._mine.write_text(str(len(self._seen)), encoding="ascii")
         everybody = sum(_counted(path) for path in self._mine.parent.iterdir() if path != self._mine) + len(self._seen)
         share = max(LEAST, SLACK * everybody / self._workers)
-        self._surplus = max(0, int((len(self._seen) - share + 1) / 2))  # half, since all workers look at once
+        self._surplus = max(0, int(len(self._seen) - share))  # all of it: many come back to whom they left
 
 
 def own_file() -> Path:
