@@ -90,9 +90,9 @@ def _worker(environment: Mapping[str, str], config: ServingConfig, state: State,
     watcher = RegistryWatcher(Path(registry), live, log, open_checked, lock) if registry else None
     threads = [
         Repeating("items", ItemFollower(live, log, open_checked).look, item_changes.LOOK_SECONDS),
-        Repeating("merges", MergeMapper(live, log, lock).look, merging.LOOK_SECONDS),
+        Repeating("merges", MergeMapper(live, log, lock).look, merging.LOOK_SECONDS, swap.NICENESS),
         *([Repeating("merging", starter.look, merging.LOOK_SECONDS)] if starter else []),
-        *([Repeating("registry", watcher.look, swap.LOOK_SECONDS)] if watcher else []),
+        *([Repeating("registry", watcher.look, swap.LOOK_SECONDS, swap.NICENESS)] if watcher else []),
     ]
     return Worker(live, threads, watcher, starter)
 

@@ -1,6 +1,8 @@
 """A thread that looks at something again and again until it is stopped; no error ends it."""
 
 import logging
+import os
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -13,11 +15,12 @@ _LOG = logging.getLogger("bentoml.tailorbird")
 class Repeating:
     """Calls `look`, waits, and calls it again."""
 
-    def __init__(self, name: str, look: Callable[[], None], seconds: float) -> None:
-        """`seconds` lie between the end of one look and the next."""
+    def __init__(self, name: str, look: Callable[[], None], seconds: float, niceness: int = 0) -> None:
+        """`seconds` lie between the end of one look and the next; a nice thread gives way to those that answer."""
         self._name = name
         self._look = look
         self._seconds = seconds
+        self._niceness = niceness
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tailorbird-{name}", daemon=True)
         self._trouble: str | None = None
@@ -33,6 +36,8 @@ class Repeating:
             self._thread.join()
 
     def _run(self) -> None:
+        if self._niceness and sys.platform == "linux":  # where a thread has a priority of its own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
         while not self._stopped.wait(self._seconds):
             try:
                 self._look()

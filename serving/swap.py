@@ -25,6 +25,8 @@ from serving.registry import REGISTRY, read_pointer
 from serving.snapshot import Snapshot
 from serving.state.item_log import ItemLog
 
+NICENESS = 10
+"""Priority of opening a bundle under traffic: hashing a gigabyte takes a core that requests need."""
 LOOK_SECONDS = 0.4
 """Between two looks at the registry."""
 
