@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,7 @@ def _told(samples: list[Sample], began: float, spans: list[tuple[float, float]])
         "seconds_a_swap": [round(end - start, 2) for start, end in spans],
         "before": calm,
         "during": busy,
+        "statuses": {str(status): count for status, count in sorted(Counter(one.status for one in samples).items())},
         "bundles": sorted({one.bundle for one in samples if one.bundle}),
     }
 
