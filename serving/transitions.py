@@ -47,6 +47,10 @@ _ARRAYS = {
 }
 
 
+_SCRATCH = threading.local()
+"""Per thread the marks and places of `_distinct`, as long as the longest table so far; all marks are off in between."""
+
+
 class TransitionSettings(StrictConfig):
     """How transitions are counted, smoothed, and summed over a history."""
 
@@ -131,7 +135,6 @@ class Transitions:
         self.log_popularity = log_popularity
         self.settings = settings
         self._dense = self._laid_out() if self.n_rows**2 <= DENSE_CELLS else None
-        self._scratch = threading.local()
 
     @property
     def n_rows(self) -> int:
@@ -212,8 +215,8 @@ class Transitions:
 
     def _distinct(self, items: npt.NDArray[np.int32]) -> tuple[IntArray, IntArray]:
         """The distinct rows of `items` [m], ascending, and the place of each item among them, without a sort."""
-        local = self._scratch
-        if not hasattr(local, "seen"):
+        local = _SCRATCH
+        if len(getattr(local, "seen", ())) < self.n_rows:
             local.seen, local.slots = np.zeros(self.n_rows, dtype=np.bool_), np.zeros(self.n_rows, dtype=np.int32)
         local.seen[items] = True
         rows = np.flatnonzero(local.seen)

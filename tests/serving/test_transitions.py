@@ -2,6 +2,7 @@
 
 import json
 import math
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
@@ -222,3 +223,27 @@ def test_files_of_different_fits_are_refused(tmp_path: Path, name: str, content:
 def test_settings_outside_their_range_are_refused() -> None:
     with pytest.raises(ConfigError, match="head_mass"):
         TransitionSettings.parse({"head_mass": 1.5})
+
+
+def test_they_travel_to_another_process(layout: str) -> None:
+    model, history = planted(), np.array([2, 3, 4])
+    model.query(history)
+    arrived = ForkingPickler.loads(ForkingPickler.dumps(model))
+    assert arrived.scores(history).tobytes() == model.scores(history).tobytes()
+
+
+def test_tables_of_several_lengths_share_their_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transitions, "DENSE_CELLS", 0)
+    history = np.array([2, 3, 4, 6])
+    alone = planted().query(history)
+    none = np.zeros(0, dtype=np.float32)
+    larger = Transitions(
+        indptr=np.zeros(4 * R + 1, dtype=np.int64),
+        indices=none.astype(np.int32),
+        evidence=none,
+        next_evidence=none,
+        log_popularity=np.zeros(4 * R, dtype=np.float32),
+        settings=SETTINGS,
+    )
+    assert len(larger.query(np.array([3 * R])).rows) == 0
+    assert planted().query(history).kernels.tobytes() == alone.kernels.tobytes()
