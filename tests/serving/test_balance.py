@@ -62,3 +62,13 @@ def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
     assert (tmp_path / "shared" / "mine").read_text() == "1"
     mine.end()
     assert not (tmp_path / "shared").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_ends_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    clock = Clock()
+    mine = Balance(tmp_path / "a file" / "mine", 2, clock)
+    for client in range(40):
+        clock.now += LOOK_SECONDS
+        assert not mine.close_after(client)
+    mine.end()
