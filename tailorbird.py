@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from features.frames import Frames
     from serving.bundle import Bundle
-    from serving.device import Device
+    from serving.retrieval.device import Device
 
 PACKAGES = ("features", "models", "serving", "training")
 HOME = Path(__file__).resolve().parent
@@ -99,7 +99,7 @@ def recommend(
     ConfigError unless exactly one of `config` and `state` is given, RequestError for a text that is no filter,
     BundleError and DataError.
     """
-    from serving.batch import recommend_to_file
+    from serving.bulk.batch import recommend_to_file
 
     return recommend_to_file(
         Path(bundle),
@@ -286,7 +286,7 @@ def recommend_(bundle: Path, output: Path, **chosen: Any) -> None:
 @REGISTRY
 def promote(bundle: Path, registry: Path) -> None:
     """Make a bundle the live one."""
-    from serving.registry import promote as make_live
+    from serving.lifecycle.registry import promote as make_live
 
     click.echo(f"live: {make_live(bundle, registry).live}")
 
@@ -295,7 +295,7 @@ def promote(bundle: Path, registry: Path) -> None:
 @REGISTRY
 def rollback(registry: Path) -> None:
     """Make the previous bundle live again."""
-    from serving.registry import rollback as return_to_previous
+    from serving.lifecycle.registry import rollback as return_to_previous
 
     click.echo(f"live: {return_to_previous(registry).live}")
 
@@ -310,7 +310,7 @@ def rollback(registry: Path) -> None:
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes; those of --config, or 1, if not given.")
 def serve(bundle: Path | None, registry: Path | None, **where: Any) -> None:
     """Answer over HTTP, from --bundle or from the live one of --registry."""
-    from serving.launch import serve as start
+    from serving.lifecycle.launch import serve as start
 
     if (bundle is None) == (registry is None):
         raise click.ClickException("name what to serve: either --bundle or --registry")
@@ -324,7 +324,7 @@ def serve(bundle: Path | None, registry: Path | None, **where: Any) -> None:
 )
 def bento(bundle: Path, device: "Device") -> None:
     """Build a Bento that holds a bundle; its tag is the last line."""
-    from serving.bento import build_bento
+    from serving.lifecycle.bento import build_bento
 
     click.echo(build_bento(bundle, device))
 
@@ -371,7 +371,7 @@ def demo(events: int, folder: Path, port: int, no_serve: bool) -> None:
         step()
     click.echo(f"bundle: {run / 'bundle'}")
     if not no_serve:
-        from serving.launch import announce
+        from serving.lifecycle.launch import announce
 
         click.echo(announce(store, port))
         _call(serve, "--registry", str(folder / "registry"), "--state", store, "--port", str(port))

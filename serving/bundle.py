@@ -17,19 +17,19 @@ from typing import Any
 from features.errors import BundleError
 from features.schema import Schema
 from features.vocabulary import Vocabulary
-from serving.calibration import Calibration
 from serving.catalogue import Catalogue
-from serving.changed_tables import changed_catalogue, changed_statistics
-from serving.delta import Delta
-from serving.device import Device
-from serving.device_search import search_on
-from serving.filterable import FilterableItems
+from serving.filters.filterable import FilterableItems
 from serving.graph import Graph
-from serving.index import ItemIndex
+from serving.items.changed_tables import changed_catalogue, changed_statistics
+from serving.items.delta import Delta
+from serving.items.upserts import Tables
+from serving.ranking.calibration import Calibration
+from serving.retrieval.device import Device
+from serving.retrieval.device_search import search_on
+from serving.retrieval.index import ItemIndex
+from serving.retrieval.statistics import Statistics
+from serving.retrieval.transitions import Transitions
 from serving.settings import PipelineSettings
-from serving.statistics import Statistics
-from serving.transitions import Transitions
-from serving.upserts import Tables
 
 FORMAT = 3
 """2: the fingerprint covers the whole manifest, not the hashes of the files alone. 3: item ids, titles and orders are

@@ -12,8 +12,8 @@ import numpy as np
 
 from features.arrays import ByRow, IntArray, mapped
 from features.texts import Texts
-from serving.bitmap import Bitmap, pack
-from serving.openings import ALWAYS, Openings, SavedOpenings
+from serving.retrieval.bitmap import Bitmap, pack
+from serving.retrieval.openings import ALWAYS, Openings, SavedOpenings
 
 __all__ = ["ALWAYS", "Catalogue"]
 

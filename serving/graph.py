@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from features.arrays import FloatArray
-from serving.device import Device, open_session
+from serving.retrieval.device import Device, open_session
 
 
 class Graph:

@@ -14,16 +14,16 @@ from features.errors import BundleError
 from features.person import Person
 from features.vocabulary import RESERVED, UNKNOWN
 from serving.answers import Answer, Filtering, Query, RankedItem, Shortfall
-from serving.bitmap import Bitmap, contains, size
-from serving.blend import blend
 from serving.bundle import Bundle
-from serving.candidates import Candidates, given, retrieve
-from serving.eligibility import Eligible, open_to_all
 from serving.filters import Filter
 from serving.plan import Plan
-from serving.ranker_inputs import feature_names, ranker_rows
+from serving.ranking.blend import blend
+from serving.ranking.ranker_inputs import feature_names, ranker_rows
 from serving.reasons import reasons_for
-from serving.similar import similar_rows
+from serving.retrieval.bitmap import Bitmap, contains, size
+from serving.retrieval.candidates import Candidates, given, retrieve
+from serving.retrieval.eligibility import Eligible, open_to_all
+from serving.retrieval.similar import similar_rows
 from serving.situation import Situation, situation
 
 SimilarKind = Literal["similar", "goes_with", "next"]

@@ -4,7 +4,7 @@ import numpy as np
 
 from features.arrays import FloatArray, IntArray
 from serving.answers import Reason
-from serving.scores import dots
+from serving.retrieval.scores import dots
 from serving.situation import Situation
 
 EXPLAINED_EVENTS = 50

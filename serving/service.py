@@ -7,13 +7,13 @@ from typing import Any
 
 import bentoml
 
-from serving.balance import Balance, own_file
-from serving.door import Door
-from serving.openapi import ROUTES
-from serving.opening import open_worker, serving_config
-from serving.reception import Reception
+from serving.api.openapi import ROUTES
+from serving.http.balance import Balance, own_file
+from serving.http.door import Door
+from serving.http.reception import Reception
+from serving.http.wire import Application
+from serving.lifecycle.opening import open_worker, serving_config
 from serving.service_native import Native
-from serving.wire import Application
 
 __all__ = ["ROUTES", "Tailorbird"]
 

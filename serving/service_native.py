@@ -13,10 +13,10 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from serving.endpoints import ENDPOINTS, Endpoint
-from serving.openapi import REFERENCE, openapi
-from serving.reception import Reception
-from serving.wire import Streamed
+from serving.api.endpoints import ENDPOINTS, Endpoint
+from serving.api.openapi import REFERENCE, openapi
+from serving.http.reception import Reception
+from serving.http.wire import Streamed
 
 
 class Native:

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from features.person import RECENT_EVENTS
 from features.strict import StrictConfig
-from serving.device import Device
+from serving.retrieval.device import Device
 
 
 class SourceSizes(StrictConfig):

@@ -12,11 +12,11 @@ from features.arrays import BoolArray, FloatArray
 from features.histories import History, encode_history, history_vectors, sequence_inputs
 from features.person import Person
 from features.schema import Schema
-from serving.bitmap import Bitmap
 from serving.bundle import Bundle
-from serving.eligibility import Eligible, open_to
 from serving.graph import Graph
-from serving.transitions import TransitionEvidence
+from serving.retrieval.bitmap import Bitmap
+from serving.retrieval.eligibility import Eligible, open_to
+from serving.retrieval.transitions import TransitionEvidence
 
 
 @dataclass(frozen=True)

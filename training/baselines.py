@@ -1,6 +1,6 @@
 """What every model is measured against: simple rules that rank the whole catalogue.
 
-Each has `scores(history_rows) -> float32 [R]`, as `serving.transitions.Transitions` has, which is the
+Each has `scores(history_rows) -> float32 [R]`, as `serving.retrieval.transitions.Transitions` has, which is the
 fourth beside popularity, recent popularity and the Markov chain; reserved rows score -inf.
 
 Letters: R rows of the item table, N events, U users, T events of a history.
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from features.arrays import FloatArray, IntArray
 from features.errors import DataError
 from features.vocabulary import RESERVED
-from serving.transitions import Transitions, TransitionSettings
+from serving.retrieval.transitions import Transitions, TransitionSettings
 from training.transitions import fit_transitions
 
 MILLISECONDS_PER_DAY = 86_400_000

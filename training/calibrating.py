@@ -6,7 +6,7 @@
 import numpy as np
 
 from features.arrays import BoolArray, FloatArray
-from serving.calibration import Calibration
+from serving.ranking.calibration import Calibration
 
 STEPS = 100
 SLOPE_PRECISION = 10.0

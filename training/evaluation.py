@@ -13,11 +13,11 @@ import numpy as np
 
 from features.arrays import BoolArray, FloatArray, IntArray
 from serving.bundle import Bundle
-from serving.candidates import retrieve
 from serving.pipeline import Pipeline
+from serving.retrieval.candidates import retrieve
+from serving.retrieval.sources import SOURCES, active_sources, best
+from serving.retrieval.transitions import Transitions
 from serving.situation import situation
-from serving.sources import SOURCES, active_sources, best
-from serving.transitions import Transitions
 from training.examples import in_parallel
 from training.metrics import Judged
 from training.moments import Moment

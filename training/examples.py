@@ -19,8 +19,8 @@ from tqdm import tqdm
 from features.arrays import BoolArray, FloatArray, IntArray
 from features.vocabulary import PAD
 from serving.bundle import open_bundle
-from serving.candidates import Candidates, retrieve
-from serving.ranker_inputs import ATTENTION_EVENTS, ranker_rows
+from serving.ranking.ranker_inputs import ATTENTION_EVENTS, ranker_rows
+from serving.retrieval.candidates import Candidates, retrieve
 from serving.situation import situation
 from training.moments import Moment
 

@@ -1,7 +1,8 @@
 """The graph that searches all items on a device: one product, the rows that are not eligible taken out, the best left.
 
 It holds no item: vectors are an input, so that they lie on the device once, whatever changes. Which rows are eligible
-comes as bits, lowest first, as everywhere (serving/bitmap.py): a table turns each byte into eight summands, 0 or -inf.
+comes as bits, lowest first, as everywhere (serving/retrieval/bitmap.py): a table turns each byte into eight summands,
+0 or -inf.
 """
 
 from pathlib import Path
@@ -13,8 +14,8 @@ from onnx import numpy_helper, parser
 from features.arrays import FloatArray
 from features.errors import BundleError
 from features.vocabulary import RESERVED
-from serving.bitmap import pack
-from serving.device_search import DeviceSearch
+from serving.retrieval.bitmap import pack
+from serving.retrieval.device_search import DeviceSearch
 
 GRAPH = """
 <ir_version: 10, opset_import: ["": 20]>

@@ -11,9 +11,9 @@ import numpy as np
 
 from features.arrays import FloatArray
 from features.strict import StrictConfig
-from serving.bitmap import pack
-from serving.eligibility import Eligible
-from serving.index import ItemIndex
+from serving.retrieval.bitmap import pack
+from serving.retrieval.eligibility import Eligible
+from serving.retrieval.index import ItemIndex
 
 EXACT_ITEMS = 100_000
 """Up to so many rows exact search takes about 2 ms on one thread."""

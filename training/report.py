@@ -10,8 +10,8 @@ import numpy as np
 
 from features.arrays import FloatArray, IntArray
 from serving.bundle import Bundle, open_bundle
-from serving.candidates import retrieve
-from serving.ranker_inputs import feature_names, ranker_rows
+from serving.ranking.ranker_inputs import feature_names, ranker_rows
+from serving.retrieval.candidates import retrieve
 from serving.situation import situation
 from training.config import TrainingConfig
 from training.evaluation import SINGLE_SOURCES, TOWERS, WHOLE, Verdict, judged, labelled

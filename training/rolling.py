@@ -16,7 +16,7 @@ from features.people import People
 from features.schema import Schema
 from serving.bundle import open_bundle
 from serving.pipeline import Pipeline
-from serving.transitions import Transitions
+from serving.retrieval.transitions import Transitions
 from training.baselines import markov_chain
 from training.config import TrainingConfig
 from training.evaluation import WHOLE, judge, judged, served

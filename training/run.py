@@ -33,8 +33,8 @@ from features.vocabulary import RESERVED
 from serving.bundle import Bundle, assemble, fresh_staging, open_bundle, seal_bundle
 from serving.golden import GOLDEN, record_golden
 from serving.pipeline import Pipeline
-from serving.ranker_inputs import feature_names, fusion_weights
-from serving.transitions import TransitionSettings
+from serving.ranking.ranker_inputs import feature_names, fusion_weights
+from serving.retrieval.transitions import TransitionSettings
 from training.baselines import markov_chain
 from training.calibrating import calibrate
 from training.config import TrainingConfig

@@ -18,14 +18,14 @@ from features.histories import encode_history, history_vectors
 from features.people import People
 from features.schema import Schema, fit_schema
 from features.vocabulary import RESERVED
-from serving.attributes import Attributes
 from serving.bundle import save_schema
-from serving.calibration import Calibration
 from serving.catalogue import ALWAYS, Catalogue
-from serving.device_search import SEARCH
+from serving.filters.attributes import Attributes
 from serving.graph import Graph
+from serving.ranking.calibration import Calibration
+from serving.retrieval.device_search import SEARCH
+from serving.retrieval.transitions import TransitionSettings
 from serving.situation import user_vector
-from serving.transitions import TransitionSettings
 from training.config import TrainingConfig
 from training.export import export_item_tower, export_user_tower
 from training.export_search import export_search

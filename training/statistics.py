@@ -6,7 +6,7 @@ from features.arrays import FloatArray, IntArray
 from features.events import EventTable
 from features.moments import DAY
 from features.schema import Schema
-from serving.statistics import UNSEEN, Statistics
+from serving.retrieval.statistics import UNSEEN, Statistics
 from training.slices import positive_rows
 
 VALUE_PRIOR = 10.0

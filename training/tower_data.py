@@ -17,7 +17,7 @@ from features.person import Person
 from features.schema import FieldSize, Schema
 from features.vocabulary import UNKNOWN
 from models.user_tower import UserTowerInputs
-from serving.eligibility import taken_rows
+from serving.retrieval.eligibility import taken_rows
 from training.moments import wanted_turns
 from training.pair_counts import Sequences
 from training.statistics import item_rows

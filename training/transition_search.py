@@ -19,7 +19,7 @@ from tqdm import tqdm
 from features.arrays import FloatArray, IntArray
 from features.errors import DataError
 from features.vocabulary import RESERVED
-from serving.transitions import Transitions, TransitionSettings
+from serving.retrieval.transitions import Transitions, TransitionSettings
 from training.pair_counts import Doubles, PairCounts, Sequences, count_pairs
 from training.transitions import MAX_ENTRIES, assemble
 

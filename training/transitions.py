@@ -1,4 +1,4 @@
-"""Fit the transitions that `serving.transitions` asks: counts, smoothed, and popularity.
+"""Fit the transitions that `serving.retrieval.transitions` asks: counts, smoothed, and popularity.
 
 Letters: R rows of the item table, N events, U users, C (source, target) cells.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from features.arrays import FloatArray, IntArray
-from serving.transitions import Transitions, TransitionSettings
+from serving.retrieval.transitions import Transitions, TransitionSettings
 from training.pair_counts import PAIRS_PER_BLOCK, Doubles, PairCounts, Sequences, count_pairs, first_of_each
 
 MAX_ENTRIES = 50_000_000

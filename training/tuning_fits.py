@@ -17,7 +17,7 @@ from features.arrays import FloatArray
 from features.errors import DataError
 from serving.bundle import open_bundle
 from serving.pipeline import Pipeline
-from serving.ranker_inputs import fusion_weights
+from serving.ranking.ranker_inputs import fusion_weights
 from training.config import TrainingConfig
 from training.examples import Examples, make_examples
 from training.held_back import never_taken

@@ -21,9 +21,9 @@ from features.people import People
 from features.tables import load_tables
 from features.vocabulary import Vocabulary
 from serving.bundle import Bundle, open_bundle
+from serving.retrieval.sources import SOURCES, best
+from serving.retrieval.transitions import Transitions
 from serving.situation import Situation, situation
-from serving.sources import SOURCES, best
-from serving.transitions import Transitions
 from training.baselines import markov_chain
 from training.moments import wanted_turns
 from training.statistics import item_rows

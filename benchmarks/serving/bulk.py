@@ -15,7 +15,7 @@ from benchmarks.accuracy.results import commit
 from benchmarks.serving.plan import Plan, require_route
 from benchmarks.serving.servers import tailorbird, users_environment
 from benchmarks.serving.traffic import K
-from serving.processes import cores
+from serving.bulk.processes import cores
 
 BATCH = 1_000
 """Users in one call of the route."""

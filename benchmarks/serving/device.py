@@ -20,7 +20,7 @@ from benchmarks.serving.results import about_now
 from features.errors import TailorbirdError
 
 if TYPE_CHECKING:
-    from serving.device import Device
+    from serving.retrieval.device import Device
 
 RESULTS = Path(__file__).with_name("device.json")
 NO_DEVICE = "no GPU was lent: torch finds no CUDA device"

@@ -26,7 +26,7 @@ from models.ranker import Ranker
 from models.user_tower import ServedUserTower, UserTower, UserTowerInputs
 
 if TYPE_CHECKING:
-    from serving.device import Device
+    from serving.retrieval.device import Device
 
 TOP = 500
 EMBEDDING_BATCH = 65_536
@@ -93,7 +93,7 @@ def measure_search_in_graph(plan: Plan) -> dict[str, Any]:
     """The same as the service does it: the bundle's graph, a bitmap for each user, rows back on the processor."""
     vectors, queries = _vectors(plan)
     _require_provider(plan)
-    from serving.device_search import SEARCH, DeviceSearch
+    from serving.retrieval.device_search import SEARCH, DeviceSearch
     from training.export_search import export_search
 
     with TemporaryDirectory() as folder:
@@ -190,7 +190,7 @@ def _require_provider(plan: Plan) -> None:
         import onnx
         import onnxscript
 
-        from serving.device import require_provider
+        from serving.retrieval.device import require_provider
 
         require_provider(plan.device)
     except ImportError as error:

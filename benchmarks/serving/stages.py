@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict
 from benchmarks.accuracy.results import write_atomically
 from benchmarks.serving.samples import percentile
 from benchmarks.serving.traffic import Call, recommends
-from serving.desk import Desk
-from serving.endpoints import ENDPOINTS
-from serving.opening import open_worker
-from serving.wire import parse_json, to_json
+from serving.api.endpoints import ENDPOINTS
+from serving.desk.desk import Desk
+from serving.http.wire import parse_json, to_json
+from serving.lifecycle.opening import open_worker
 
 WARM = 50
 

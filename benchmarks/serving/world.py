@@ -29,12 +29,12 @@ from models.ranker import Ranker
 from models.two_towers import TwoTowers
 from models.user_tower import UserTowerInputs
 from serving.bundle import Bundle, assemble, fresh_staging, seal_bundle
-from serving.candidates import retrieve
 from serving.golden import GOLDEN, record_golden
 from serving.pipeline import Pipeline
-from serving.ranker_inputs import feature_names, fusion_weights, ranker_rows
+from serving.ranking.ranker_inputs import feature_names, fusion_weights, ranker_rows
+from serving.retrieval.candidates import retrieve
+from serving.retrieval.transitions import Transitions, TransitionSettings
 from serving.situation import situation
-from serving.transitions import Transitions, TransitionSettings
 from training.config import TrainingConfig
 from training.export import export_ranker
 from training.golden import simulated_people
@@ -55,8 +55,8 @@ SOURCES = (
     "serving/bundle.py",
     "serving/c*.py",
     "serving/golden.py",
-    "serving/index.py",
-    "serving/ranker_inputs.py",
+    "serving/retrieval/index.py",
+    "serving/ranking/ranker_inputs.py",
     "serving/s*.py",
     "serving/t*.py",
     "training/stage.py",

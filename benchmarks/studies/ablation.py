@@ -18,7 +18,7 @@ from features.errors import ConfigError
 from features.events import Tables
 from features.people import People
 from serving.bundle import Bundle
-from serving.candidates import retrieve
+from serving.retrieval.candidates import retrieve
 from serving.situation import situation
 from training.config import TrainingConfig
 from training.evaluation import TOWERS, WHOLE

@@ -36,8 +36,8 @@ from features.histories import encode_history
 from features.people import People
 from features.reading import find_files
 from serving.bundle import Bundle, open_bundle
-from serving.candidates import given, retrieve
-from serving.eligibility import open_to
+from serving.retrieval.candidates import given, retrieve
+from serving.retrieval.eligibility import open_to
 from serving.situation import situation
 from training.config import TrainingConfig
 from training.examples import in_parallel

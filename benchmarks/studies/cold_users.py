@@ -30,7 +30,7 @@ from features.events import AttributeTable, Changes, EventTable, Tables
 from features.people import People
 from features.tables import fingerprint
 from serving.bundle import Bundle, open_bundle
-from serving.candidates import retrieve
+from serving.retrieval.candidates import retrieve
 from serving.situation import Situation, situation
 from training.config import TrainingConfig
 from training.examples import in_parallel

@@ -32,9 +32,9 @@ from features.errors import ConfigError
 from features.people import People
 from features.vocabulary import RESERVED
 from serving.bundle import Bundle, open_bundle
-from serving.candidates import given, retrieve
 from serving.pipeline import Pipeline
-from serving.ranker_inputs import ranker_rows
+from serving.ranking.ranker_inputs import ranker_rows
+from serving.retrieval.candidates import given, retrieve
 from serving.situation import situation
 from training.calibrating import platt_line
 from training.config import TrainingConfig

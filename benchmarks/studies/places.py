@@ -11,10 +11,10 @@ import numpy as np
 
 from benchmarks.studies.study import Row
 from features.arrays import BoolArray, FloatArray, IntArray
-from serving.bitmap import unpack
-from serving.candidates import Candidates
 from serving.pipeline import Pipeline
-from serving.scores import dots
+from serving.retrieval.bitmap import unpack
+from serving.retrieval.candidates import Candidates
+from serving.retrieval.scores import dots
 from serving.situation import Situation
 from training.metrics import Doubles, gains, paired_interval, per_user
 from training.moments import Moment

@@ -5,8 +5,8 @@ from collections.abc import Hashable
 from threading import Lock
 from typing import NamedTuple
 
-from serving.bitmap import Bitmap
 from serving.filters.leaves import ALWAYS, Span
+from serving.retrieval.bitmap import Bitmap
 
 MAX_BYTES = 32 * 2**20
 OVERHEAD = 500

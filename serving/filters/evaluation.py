@@ -15,12 +15,12 @@ import numpy as np
 from features.arrays import BoolArray, IntArray
 from features.person import Taken
 from features.vocabulary import RESERVED
-from serving.attributes import Attributes
-from serving.bitmap import Bitmap, contains, pack
 from serving.filters import leaves
+from serving.filters.attributes import Attributes
 from serving.filters.cache import FilterCache, Held
 from serving.filters.expressions import And, Available, Comparison, Expression, Membership, Missing, Not, Seen
 from serving.filters.operands import ItemAttribute, Now, Time
+from serving.retrieval.bitmap import Bitmap, contains, pack
 
 EVERYTHING = "*"
 """The key of all items; no expression is written so."""

@@ -7,13 +7,13 @@ import numpy as np
 
 from features.dataset import DatasetConfig
 from features.person import Person
-from serving.bitmap import Bitmap
 from serving.filters.cache import FilterCache
 from serving.filters.checking import check
 from serving.filters.evaluation import NOTHING_TAKEN, Evaluation, ItemTable, Past, n_rows
 from serving.filters.expressions import Expression
 from serving.filters.folding import Folding
 from serving.filters.parsing import parse
+from serving.retrieval.bitmap import Bitmap
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from features.dataset import ColumnConfig, DatasetConfig
 from features.errors import RequestError
 from features.person import Person
-from serving.attribute_columns import FIRST_MOMENT, LAST_MOMENT, exact_value
+from serving.filters.attribute_columns import FIRST_MOMENT, LAST_MOMENT, exact_value
 from serving.filters.expressions import And, Comparison, Expression, Membership, Missing, Not, Or, joined, negated
 from serving.filters.operands import (
     Constant,

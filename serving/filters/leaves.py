@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from features.arrays import BoolArray, IntArray
 from features.texts import ABSENT, SortedTexts
-from serving.attribute_columns import NO_MOMENT, Categories, Column, Moments, MultiCategories, Numbers
+from serving.filters.attribute_columns import NO_MOMENT, Categories, Column, Moments, MultiCategories, Numbers
 from serving.filters.expressions import Comparison, Membership
 from serving.filters.folding import ORDERS
 from serving.filters.operands import Constant, Now, Number, Text, Time

@@ -13,7 +13,7 @@ from typing import NoReturn, cast
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedToken, v_args
 
 from features.errors import RequestError
-from serving.attribute_columns import as_moment
+from serving.filters.attribute_columns import as_moment
 from serving.filters.expressions import (
     And,
     Available,

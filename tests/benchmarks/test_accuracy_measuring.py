@@ -15,7 +15,7 @@ from benchmarks.accuracy.referee import score
 from benchmarks.accuracy.trainings import trained as find_training
 from features.people import People
 from serving.bundle import open_bundle
-from serving.eligibility import open_to
+from serving.retrieval.eligibility import open_to
 from training.config import read_training_config
 
 HELD_MB = 60

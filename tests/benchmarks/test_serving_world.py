@@ -20,7 +20,7 @@ from benchmarks.serving.world import World, build_world
 from features.vocabulary import RESERVED
 from serving.answers import Query
 from serving.bundle import open_bundle
-from serving.desk import Desk
+from serving.desk.desk import Desk
 from serving.golden import check_golden
 from serving.pipeline import Pipeline
 from serving.situation import situation

@@ -17,8 +17,8 @@ from features.schema import Schema, fit_schema
 from features.tables import load_tables
 from models.user_tower import UserTowerInputs
 from serving.bundle import open_bundle
-from serving.candidates import retrieve
-from serving.ranker_inputs import feature_names, ranker_rows
+from serving.ranking.ranker_inputs import feature_names, ranker_rows
+from serving.retrieval.candidates import retrieve
 from serving.situation import situation
 from training.slices import cut
 

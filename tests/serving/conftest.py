@@ -22,16 +22,16 @@ from features.schema import fit_schema
 from features.vocabulary import RESERVED
 from serving.answers import Answer, Query, RankedItem, Reason, Shortfall
 from serving.catalogue import Catalogue
-from serving.desk import Desk
-from serving.door import Door
-from serving.live import Live
+from serving.desk.desk import Desk
+from serving.http.door import Door
+from serving.http.reception import Reception
+from serving.items.snapshot import Snapshot
+from serving.lifecycle.live import Live
+from serving.lifecycle.worker import Worker
 from serving.pipeline import Pipeline
-from serving.reception import Reception
 from serving.settings import ServingConfig
-from serving.snapshot import Snapshot
 from serving.state import ItemLog, open_item_log, open_state
 from serving.state.protocol import State
-from serving.worker import Worker
 
 ITEMS = 30
 MEMORY = "sqlite://:memory:"

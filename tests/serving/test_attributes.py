@@ -12,9 +12,17 @@ from hypothesis import strategies as st
 from features.dataset import AttributeColumn
 from features.errors import BundleError, RequestError
 from features.texts import ABSENT, SortedTexts
-from serving.attribute_columns import NO_MOMENT, Categories, Column, Moments, MultiCategories, Numbers, exact_value
-from serving.attributes import Attributes
 from serving.bundle import open_bundle
+from serving.filters.attribute_columns import (
+    NO_MOMENT,
+    Categories,
+    Column,
+    Moments,
+    MultiCategories,
+    Numbers,
+    exact_value,
+)
+from serving.filters.attributes import Attributes
 from training.stage import part_of
 
 COLUMNS = {

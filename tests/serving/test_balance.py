@@ -5,7 +5,7 @@ import random
 import time
 from pathlib import Path
 
-from serving.balance import ACTIVE_SECONDS, LEAST, LOOK_SECONDS, SLACK, Balance
+from serving.http.balance import ACTIVE_SECONDS, LEAST, LOOK_SECONDS, SLACK, Balance
 
 WORKERS, CLIENTS = 3, 60
 

@@ -10,13 +10,13 @@ import pytest
 
 from features.errors import ConfigError, RequestError
 from features.people import People
-from serving import batch
 from serving.answers import Query
-from serving.batch import recommend_to_file
+from serving.bulk import batch
+from serving.bulk.batch import recommend_to_file
+from serving.bulk.processes import ProcessError
 from serving.bundle import open_bundle
 from serving.filters import parse_filter
 from serving.pipeline import Pipeline
-from serving.processes import ProcessError
 from serving.state import load_tables_into_state, open_item_log, open_state
 from serving.state.item_log import ItemEdit
 

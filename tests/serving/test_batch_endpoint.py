@@ -13,14 +13,14 @@ import pytest
 
 from features.errors import StateError
 from features.person import Person
-from serving import admission, wire
-from serving.admission import Lane
 from serving.answers import Answer, Query
-from serving.batch_desk import recommend_batch
-from serving.desk import Desk
-from serving.replies import BatchReply, UserListReply
-from serving.requests import BatchRequest, RecommendRequest
-from serving.wire import Streamed, json_parts, write_parts
+from serving.api.replies import BatchReply, UserListReply
+from serving.api.requests import BatchRequest, RecommendRequest
+from serving.bulk.desk import recommend_batch
+from serving.desk.desk import Desk
+from serving.http import admission, wire
+from serving.http.admission import Lane
+from serving.http.wire import Streamed, json_parts, write_parts
 
 PATH = "/v1/recommend/batch"
 SECRET = "what nobody may read in a log"

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import bitmap
+from serving.retrieval import bitmap
 
 N_ROWS = 77
 ROWS = st.sets(st.integers(0, N_ROWS - 1))

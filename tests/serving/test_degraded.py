@@ -14,18 +14,18 @@ import pytest
 from features.errors import StateError
 from features.person import Events, Person
 from serving.answers import Query, Stage
-from serving.blend import blend
-from serving.breaker import Breaker
+from serving.api.requests import EventsRequest, RecommendRequest
 from serving.budget import Deadline, UsualTimes
 from serving.bundle import open_bundle
-from serving.candidates import Candidates, retrieve
-from serving.desk import Desk
+from serving.desk.breaker import Breaker
+from serving.desk.desk import Desk
 from serving.pipeline import Pipeline
 from serving.plan import Plan
-from serving.ranker_inputs import PERSONAL
-from serving.requests import EventsRequest, RecommendRequest
+from serving.ranking.blend import blend
+from serving.ranking.ranker_inputs import PERSONAL
+from serving.retrieval.candidates import Candidates, retrieve
+from serving.retrieval.sources import SOURCES
 from serving.situation import situation
-from serving.sources import SOURCES
 from serving.state import ItemLog, open_item_log, open_state
 from serving.state.protocol import State
 

@@ -13,10 +13,10 @@ from features.person import Events, Person
 from features.vocabulary import RESERVED, UNKNOWN
 from serving.answers import Query
 from serving.bundle import Bundle, open_bundle
-from serving.delta import Delta, ItemRecord
-from serving.eligibility import Eligible, open_to_all
+from serving.items.delta import Delta, ItemRecord
 from serving.pipeline import Pipeline
-from serving.scores import dots
+from serving.retrieval.eligibility import Eligible, open_to_all
+from serving.retrieval.scores import dots
 
 NEW = [f"new-{number}" for number in range(4)]
 

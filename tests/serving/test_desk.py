@@ -8,9 +8,9 @@ import pytest
 from features.errors import RequestError
 from features.moments import HOUR, to_moment
 from features.person import Events, Person, Taken
-from serving.desk import Desk
-from serving.inline import with_events
-from serving.requests import EventsRequest, ProfileRequest, RankRequest, RecommendRequest, SimilarRequest
+from serving.api.requests import EventsRequest, ProfileRequest, RankRequest, RecommendRequest, SimilarRequest
+from serving.desk.desk import Desk
+from serving.desk.inline import with_events
 from serving.state.protocol import State, StoredEvent, UserAttributes
 
 NOW = to_moment("2026-01-01T00:00:00Z")

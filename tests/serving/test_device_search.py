@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from features.errors import BundleError
 from features.vocabulary import RESERVED
-from serving.bitmap import pack
 from serving.bundle import open_bundle
-from serving.device_search import NONE, SEARCH, DeviceSearch
-from serving.eligibility import Eligible
-from serving.index import ItemIndex, Plan
-from serving.layered import Layered
-from serving.scores import dots
+from serving.items.layered import Layered
+from serving.retrieval.bitmap import pack
+from serving.retrieval.device_search import NONE, SEARCH, DeviceSearch
+from serving.retrieval.eligibility import Eligible
+from serving.retrieval.index import ItemIndex, Plan
+from serving.retrieval.scores import dots
 from training import export_search as exporting
 from training.export_search import export_search
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from features.dataset import DatasetConfig
 from features.moments import HOUR
 from features.person import Person, Taken
-from serving import bitmap
-from serving.attributes import Attributes
 from serving.filters import FilterCache, FilterScope, ItemTable, Past, parse_filter
+from serving.filters.attributes import Attributes
 from serving.filters.cache import OVERHEAD, Held
 from serving.filters.evaluation import Evaluation, overlaid
 from serving.filters.folding import Folding
 from serving.filters.leaves import ALWAYS, Span, span_of
 from serving.filters.parsing import parse
+from serving.retrieval import bitmap
 
 STATIC = {"static": True}
 SHOP = DatasetConfig.parse(

@@ -8,11 +8,11 @@ import pytest
 from features.dataset import DatasetConfig
 from features.errors import RequestError
 from features.person import Person
+from serving.api.requests import Context
 from serving.filters import Filter, FilterReader, parse_filter
 from serving.filters.checking import CIRCUMSTANCES
 from serving.filters.folding import Folding
 from serving.filters.parsing import MAX_CHARACTERS, MAX_CONDITIONS, MAX_DAYS, MAX_DEPTH, MAX_VALUES
-from serving.requests import Context
 
 PAGE = (Path(__file__).parents[2] / "docs" / "filters.md").read_text(encoding="utf-8")
 STATIC = {"static": True}

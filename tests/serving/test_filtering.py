@@ -8,14 +8,14 @@ import pytest
 from features.people import People
 from features.person import Events, Person
 from serving.answers import Answer, Query
-from serving.attribute_columns import Categories
 from serving.bundle import Bundle, open_bundle
-from serving.delta import Delta, ItemRecord
-from serving.eligibility import Eligible, open_to
 from serving.filters import Filter, parse_filter
+from serving.filters.attribute_columns import Categories
+from serving.items.delta import Delta, ItemRecord
 from serving.pipeline import Pipeline
+from serving.retrieval.eligibility import Eligible, open_to
+from serving.retrieval.sources import SOURCES
 from serving.situation import situation
-from serving.sources import SOURCES
 
 
 @pytest.fixture(scope="module")

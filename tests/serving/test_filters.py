@@ -14,9 +14,9 @@ from features.dataset import DatasetConfig
 from features.moments import HOUR
 from features.person import Change, Person, Taken
 from features.vocabulary import RESERVED
-from serving import bitmap
-from serving.attributes import Attributes
 from serving.filters import FilterCache, FilterScope, ItemTable, Past, parse_filter
+from serving.filters.attributes import Attributes
+from serving.retrieval import bitmap
 
 STATIC = {"static": True}
 SHOP = DatasetConfig.parse(

@@ -10,14 +10,14 @@ import pytest
 from features.errors import BundleError
 from features.person import Person
 from features.vocabulary import RESERVED
-from serving.bitmap import members, pack
 from serving.bundle import Bundle, open_bundle
-from serving.eligibility import Eligible, open_to_all
-from serving.index import ItemIndex
-from serving.similar import similar_rows
+from serving.retrieval.bitmap import members, pack
+from serving.retrieval.eligibility import Eligible, open_to_all
+from serving.retrieval.index import ItemIndex
+from serving.retrieval.similar import similar_rows
+from serving.retrieval.sources import Nearest, New
+from serving.retrieval.statistics import Statistics
 from serving.situation import situation
-from serving.sources import Nearest, New
-from serving.statistics import Statistics
 
 
 def unit_vectors(count: int) -> np.ndarray:

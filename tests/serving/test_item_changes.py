@@ -16,13 +16,13 @@ from features.person import Person
 from features.vocabulary import UNKNOWN
 from serving.answers import Query
 from serving.bundle import Bundle, open_bundle
-from serving.eligibility import open_to_all
-from serving.item_changes import ItemFollower, newer, up_to_date
-from serving.live import Live
-from serving.merged_files import merges_of
-from serving.merging import MergeMapper, merge, with_merges
+from serving.items.changes import ItemFollower, newer, up_to_date
+from serving.items.merged_files import merges_of
+from serving.items.merging import MergeMapper, merge, with_merges
+from serving.items.snapshot import Snapshot
+from serving.lifecycle.live import Live
 from serving.pipeline import Pipeline
-from serving.snapshot import Snapshot
+from serving.retrieval.eligibility import open_to_all
 from serving.state import ItemLog, open_item_log
 from serving.state.item_log import ItemChange, ItemEdit
 
@@ -196,7 +196,7 @@ def test_a_delete_during_a_merge_stays_deleted(shop: Shop, monkeypatch: pytest.M
         return read
 
     with monkeypatch.context() as patch:
-        patch.setattr("serving.merging.up_to_date", then_delete)
+        patch.setattr("serving.items.merging.up_to_date", then_delete)
         shop.merge()
     shop.mappers[0].look()
     assert shop.lives[0].snapshot.merged > 0
@@ -375,7 +375,7 @@ def test_a_merge_that_broke_off_leaves_nothing_and_the_next_one_clears_up(
 ) -> None:
     shop.change(NEW[0], "New")
     with monkeypatch.context() as patch:
-        patch.setattr("serving.merged_files.seal", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("serving.items.merged_files.seal", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             shop.merge()
     assert merges_of(shop.bundle.path) == {}

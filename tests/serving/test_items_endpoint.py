@@ -6,11 +6,11 @@ import httpx
 import pytest
 
 from features.dataset import DatasetConfig
-from serving.desk import Desk
-from serving.item_desk import change_items
-from serving.item_intake import ItemIntake
-from serving.item_requests import MAX_ITEMS, ItemsRequest
-from serving.replies import ItemChangeReply
+from serving.api.replies import ItemChangeReply
+from serving.desk.desk import Desk
+from serving.items.desk import change_items
+from serving.items.intake import ItemIntake
+from serving.items.requests import MAX_ITEMS, ItemsRequest
 from serving.state import ItemLog
 from serving.state.item_log import ItemEdit
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from features.errors import BundleError, ConfigError
-from serving import launch
-from serving.opening import PACKED_BUNDLE, bundle_path, serving_config
-from serving.registry import REGISTRY
+from serving.lifecycle import launch
+from serving.lifecycle.opening import PACKED_BUNDLE, bundle_path, serving_config
+from serving.lifecycle.registry import REGISTRY
 from serving.state import open_state
 from serving.state.protocol import StoredEvent
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from serving.lock import only_one
+from serving.lifecycle.lock import only_one
 
 HOLD = """
 import sys
 from pathlib import Path
-from serving.lock import only_one
+from serving.lifecycle.lock import only_one
 with only_one(Path(sys.argv[1])) as ours:
     print(ours, flush=True)
     sys.stdin.read()

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.dataset import ItemsConfig
-from serving.attribute_columns import Categories, MultiCategories, Numbers
-from serving.attributes import Attributes
-from serving.merged_attributes import _merged, merged_attributes
+from serving.filters.attribute_columns import Categories, MultiCategories, Numbers
+from serving.filters.attributes import Attributes
+from serving.items.merged_attributes import _merged, merged_attributes
 
 COLUMNS = ItemsConfig.parse(
     {

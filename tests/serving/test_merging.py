@@ -12,16 +12,16 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from serving import merging
-from serving.bitmap import pack
 from serving.bundle import open_bundle
-from serving.eligibility import Eligible
-from serving.index import ItemIndex
-from serving.item_changes import up_to_date
-from serving.live import Live
-from serving.lock import only_one
-from serving.merged_files import merges_of
-from serving.merging import MergeStarter, lock_of, merge, with_merges
+from serving.items import merging
+from serving.items.changes import up_to_date
+from serving.items.merged_files import merges_of
+from serving.items.merging import MergeStarter, lock_of, merge, with_merges
+from serving.lifecycle.live import Live
+from serving.lifecycle.lock import only_one
+from serving.retrieval.bitmap import pack
+from serving.retrieval.eligibility import Eligible
+from serving.retrieval.index import ItemIndex
 from serving.state import open_item_log
 from serving.state.item_log import ItemEdit
 
@@ -124,7 +124,7 @@ def test_what_cannot_be_merged_is_told(
 
 
 def test_an_index_of_cells_takes_up_changed_and_new_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.eligibility.FEW", 0)  # else these rows are too few to be searched
+    monkeypatch.setattr("serving.retrieval.eligibility.FEW", 0)  # else these rows are too few to be searched
     draw = np.random.default_rng(3)
     vectors = draw.normal(size=(450, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -13,16 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.errors import StateError
-from serving.admission import Lane
-from serving.door import Door
-from serving.endpoints import ENDPOINTS
-from serving.problems import HttpError
-from serving.reception import Reception
+from serving.api.endpoints import ENDPOINTS
+from serving.api.problems import HttpError
+from serving.http.admission import Lane
+from serving.http.door import Door
+from serving.http.reception import Reception
+from serving.http.wire import Application
+from serving.lifecycle.worker import Worker
 from serving.service import Tailorbird
 from serving.service_native import Native
 from serving.settings import ServingConfig
-from serving.wire import Application
-from serving.worker import Worker
 
 PATHS = [endpoint.path for endpoint in ENDPOINTS]
 COMPARED = ("content-type", "content-length", "cache-control", "x-content-type-options", "x-tailorbird-worker",

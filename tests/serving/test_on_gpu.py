@@ -10,16 +10,16 @@ from features.errors import ConfigError
 from features.people import People
 from features.vocabulary import RESERVED
 from serving.answers import Answer, Query
-from serving.bitmap import pack
 from serving.bundle import Bundle, open_bundle
-from serving.delta import Delta, ItemRecord
-from serving.device import Device, open_session
-from serving.device_search import SEARCH
-from serving.eligibility import Eligible
 from serving.golden import check_golden
-from serving.opening import open_worker
+from serving.items.delta import Delta, ItemRecord
+from serving.lifecycle.opening import open_worker
 from serving.pipeline import Pipeline
-from serving.scores import dots
+from serving.retrieval.bitmap import pack
+from serving.retrieval.device import Device, open_session
+from serving.retrieval.device_search import SEARCH
+from serving.retrieval.eligibility import Eligible
+from serving.retrieval.scores import dots
 from training.export_search import export_search
 
 pytestmark = pytest.mark.gpu

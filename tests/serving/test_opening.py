@@ -8,7 +8,7 @@ import yaml
 
 from features.errors import ConfigError
 from features.person import RECENT_EVENTS
-from serving.opening import open_worker
+from serving.lifecycle.opening import open_worker
 from serving.settings import PipelineSettings
 
 

@@ -11,10 +11,10 @@ import prometheus_client
 import pytest
 
 from features.person import Person
-from serving.admission import Lane
 from serving.answers import Answer, Query
-from serving.desk import Desk
-from serving.problems import HttpError
+from serving.api.problems import HttpError
+from serving.desk.desk import Desk
+from serving.http.admission import Lane
 
 
 class Gate:

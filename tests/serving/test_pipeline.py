@@ -12,11 +12,11 @@ from features.person import Events, Person, Taken
 from features.vocabulary import RESERVED
 from serving.answers import Query
 from serving.bundle import open_bundle
-from serving.candidates import given, retrieve
-from serving.eligibility import open_to, open_to_all
 from serving.pipeline import Pipeline
+from serving.retrieval.candidates import given, retrieve
+from serving.retrieval.eligibility import open_to, open_to_all
+from serving.retrieval.sources import SOURCES
 from serving.situation import situation
-from serving.sources import SOURCES
 
 
 @pytest.fixture(scope="module")

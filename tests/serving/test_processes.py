@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from features.errors import ConfigError
-from serving.processes import AHEAD, ProcessError, cores, in_order
+from serving.bulk.processes import AHEAD, ProcessError, cores, in_order
 from serving.state import open_state
 
 
@@ -80,7 +80,7 @@ def test_a_process_that_dies_before_its_first_input_is_told() -> None:
 SLEEPS = """
 import time
 from functools import partial
-from serving.processes import in_order
+from serving.bulk.processes import in_order
 print("begun", flush=True)
 list(in_order(partial(partial, time.sleep), [60, 60], 2))
 """

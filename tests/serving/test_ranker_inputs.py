@@ -10,8 +10,8 @@ import pytest
 from features.moments import HOUR, to_moment
 from features.person import Person
 from serving.bundle import open_bundle
-from serving.candidates import retrieve
-from serving.ranker_inputs import feature_names, ranker_rows
+from serving.ranking.ranker_inputs import feature_names, ranker_rows
+from serving.retrieval.candidates import retrieve
 from serving.situation import situation
 
 MONDAY = to_moment("2026-06-01T00:00:00Z")

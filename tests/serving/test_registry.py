@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from features.errors import BundleError
-from serving.registry import promote, read_pointer, rollback
+from serving.lifecycle.registry import promote, read_pointer, rollback
 
 
 @pytest.fixture
 def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Two directories that stand for bundles; that they are verified is the bundle tests' matter."""
-    monkeypatch.setattr("serving.registry.verify_bundle", lambda path: {"path": str(path)})
+    monkeypatch.setattr("serving.lifecycle.registry.verify_bundle", lambda path: {"path": str(path)})
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()

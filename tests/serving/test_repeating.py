@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from features.errors import StateError
-from serving.repeating import Repeating
+from serving.lifecycle.repeating import Repeating
 
 
 def test_it_looks_until_it_is_stopped() -> None:

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.errors import BundleError, StateError
-from serving import reception
-from serving.desk import Desk
-from serving.endpoints import ENDPOINTS
-from serving.openapi import ROUTES, openapi
+from serving.api.endpoints import ENDPOINTS
+from serving.api.openapi import ROUTES, openapi
+from serving.desk.desk import Desk
+from serving.http import reception
 
 PATHS = [one.path for one in ENDPOINTS]
 

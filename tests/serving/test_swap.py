@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 
 from features.errors import StateError
+from serving.api.replies import ListReply, RefusedReply
+from serving.api.requests import RecommendRequest
 from serving.bundle import MANIFEST, renew_manifest
-from serving.desk import Desk
-from serving.live import Live
-from serving.lock import only_one
-from serving.opening import open_snapshot, open_worker
-from serving.registry import promote, rollback
-from serving.replies import ListReply, RefusedReply
-from serving.requests import RecommendRequest
+from serving.desk.desk import Desk
+from serving.lifecycle.live import Live
+from serving.lifecycle.lock import only_one
+from serving.lifecycle.opening import open_snapshot, open_worker
+from serving.lifecycle.registry import promote, rollback
+from serving.lifecycle.swap import RegistryWatcher, machine_lock
+from serving.lifecycle.worker import Worker
 from serving.state import ItemLog, State
-from serving.swap import RegistryWatcher, machine_lock
-from serving.worker import Worker
 
 ASKED = RecommendRequest(k=5)
 
@@ -208,7 +208,7 @@ def test_the_old_bundle_is_freed_with_its_last_request(
 ) -> None:
     """By references alone: what the collector was told to leave alone, it would never free."""
     trimmed: list[bool] = []
-    monkeypatch.setattr("serving.swap.trim_memory", lambda: trimmed.append(True))
+    monkeypatch.setattr("serving.lifecycle.swap.trim_memory", lambda: trimmed.append(True))
     live, watcher = opened
     desk, old = live.desk, weakref.ref(live.snapshot.main)
     promote(bundles[1], registry)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from features.errors import BundleError, ConfigError
 from features.vocabulary import PAD, RESERVED, UNKNOWN
-from serving import transitions
-from serving.transitions import KERNELS, Transitions, TransitionSettings
+from serving.retrieval import transitions
+from serving.retrieval.transitions import KERNELS, Transitions, TransitionSettings
 
 R = 9
 SETTINGS = TransitionSettings(head=3, head_mass=0.7, decay=0.5, popularity_weight=-0.3, max_history=30)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from serving.launch import launch
+from serving.lifecycle.launch import launch
 from serving.state import load_tables_into_state, open_state
 
 START_SECONDS = 90

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from features.errors import BundleError
-from serving import bento
+from serving.lifecycle import bento
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ def test_only_what_answers_goes_into_a_bento(unpacked: Path) -> None:
     source = unpacked / "src"
     assert {"features", "serving", "bundle", "requirements"} <= {path.name for path in source.iterdir()}
     assert not {"training", "models", "tests"} & {path.name for path in source.iterdir()}
-    assert (source / "serving" / "page.html").is_file()
+    assert (source / "serving" / "http" / "page.html").is_file()
     pinned = (unpacked / "env" / "python" / "requirements.txt").read_text().splitlines()
     assert not [line for line in pinned if line.startswith(("torch", "pytorch", "onnx=="))]
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from serving.breaker import PAUSE_SECONDS
-from serving.launch import launch
+from serving.desk.breaker import PAUSE_SECONDS
+from serving.lifecycle.launch import launch
 
 pytestmark = pytest.mark.slow
 

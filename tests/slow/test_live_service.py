@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from serving.bundle import MANIFEST, renew_manifest
-from serving.launch import launch
-from serving.merged_files import merges_of
-from serving.registry import promote, rollback
+from serving.items.merged_files import merges_of
+from serving.lifecycle.launch import launch
+from serving.lifecycle.registry import promote, rollback
 
 pytestmark = pytest.mark.slow
 

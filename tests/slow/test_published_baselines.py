@@ -15,7 +15,7 @@ import pytest
 
 from features.arrays import IntArray
 from features.vocabulary import RESERVED
-from serving.transitions import TransitionSettings
+from serving.retrieval.transitions import TransitionSettings
 from training.baselines import Scorer, markov_chain
 from training.transitions import fit_transitions
 

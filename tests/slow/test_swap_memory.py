@@ -20,14 +20,14 @@ SWAP_AND_TELL = """
 import sys, threading
 from functools import partial
 from pathlib import Path
-from serving.desk import Desk
-from serving.live import Live
-from serving.opening import open_snapshot
-from serving.registry import promote
-from serving.requests import RecommendRequest
+from serving.desk.desk import Desk
+from serving.lifecycle.live import Live
+from serving.lifecycle.opening import open_snapshot
+from serving.lifecycle.registry import promote
+from serving.api.requests import RecommendRequest
 from serving.state import open_item_log, open_state
 from serving.state.item_log import ItemEdit
-from serving.swap import RegistryWatcher, leave_alone
+from serving.lifecycle.swap import RegistryWatcher, leave_alone
 
 folder, swaps = Path(sys.argv[1]), int(sys.argv[2])
 state, log = open_state("sqlite://:memory:"), open_item_log("sqlite://:memory:")

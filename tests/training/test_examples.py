@@ -8,11 +8,11 @@ import pytest
 
 from features.people import People
 from serving.bundle import open_bundle
-from serving.candidates import retrieve
 from serving.pipeline import Pipeline
-from serving.ranker_inputs import feature_names, ranker_rows
+from serving.ranking.ranker_inputs import feature_names, ranker_rows
+from serving.retrieval.candidates import retrieve
+from serving.retrieval.sources import SOURCES
 from serving.situation import situation
-from serving.sources import SOURCES
 from serving.state import load_tables_into_state, open_state
 from training.evaluation import MARKOV, TOWERS, WHOLE, judge, judged, served
 from training.examples import Examples, make_examples

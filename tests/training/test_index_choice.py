@@ -7,11 +7,11 @@ import pytest
 
 from features.arrays import FloatArray
 from features.vocabulary import RESERVED
-from serving import eligibility
-from serving.bitmap import pack
-from serving.eligibility import Eligible
-from serving.index import ItemIndex
-from serving.scores import dots
+from serving.retrieval import eligibility
+from serving.retrieval.bitmap import pack
+from serving.retrieval.eligibility import Eligible
+from serving.retrieval.index import ItemIndex
+from serving.retrieval.scores import dots
 from training import index_choice
 from training.index_choice import choose_index
 

@@ -9,8 +9,8 @@ import pytest
 from features.events import EventTable, Tables
 from features.people import People
 from serving.bundle import Bundle, open_bundle
-from serving.candidates import retrieve
-from serving.ranker_inputs import RankerRows, ranker_rows
+from serving.ranking.ranker_inputs import RankerRows, ranker_rows
+from serving.retrieval.candidates import retrieve
 from serving.situation import situation
 from training.windows import Windows
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from features.arrays import IntArray
 from features.errors import DataError
 from features.vocabulary import PAD, RESERVED, UNKNOWN
-from serving.transitions import Transitions, TransitionSettings
+from serving.retrieval.transitions import Transitions, TransitionSettings
 from training import transition_search
 from training.transition_search import choose_settings
 from training.transitions import fit_transitions

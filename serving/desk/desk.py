@@ -1,0 +1,209 @@
+"""The service's answers without HTTP: a checked request in, a reply out.
+
+The desk joins the store, the clock and the pipeline. It keeps nothing between two requests, so that every
+worker answers from what any of them has stored.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import replace
+from time import time
+from typing import Literal
+
+from features.errors import StateError
+from features.moments import SECOND, to_text
+from features.person import RECENT_EVENTS, Person
+from serving.answers import Answer, Query
+from serving.api.replies import EventReply, EventsReply, ListReply, PastEvent, ProfileReply, list_reply
+from serving.api.requests import (
+    EventsRequest,
+    ListRequest,
+    PersonRequest,
+    ProfileRequest,
+    RankRequest,
+    RecommendRequest,
+    SimilarRequest,
+)
+from serving.budget import NEVER, Deadline, UsualTimes
+from serving.desk.breaker import Breaker
+from serving.desk.inline import with_events
+from serving.desk.intake import Intake
+from serving.filters import Filter, FilterReader
+from serving.pipeline import Pipeline
+from serving.state.item_log import ItemLog
+from serving.state.protocol import State, StoredEvent
+
+
+def wall_clock() -> int:
+    """Milliseconds since the epoch."""
+    return int(time() * SECOND)
+
+
+class Desk:
+    """Answers from one pipeline and one store; safe to call from several threads."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        state: State,
+        item_log: ItemLog,
+        newest: int = RECENT_EVENTS,
+        clock: Callable[[], int] = wall_clock,
+    ) -> None:
+        """`newest` events of a person are read; `clock` gives the present moment."""
+        self.item_log = item_log
+        self.clock = clock
+        self._state = state
+        self._newest = newest
+        self._breaker = Breaker()
+        self._usual = UsualTimes()
+        self._take(pipeline)
+
+    def over(self, pipeline: Pipeline) -> "Desk":
+        """The same desk over another pipeline: it goes on with what it learned of its store and its times."""
+        other = copy(self)
+        other._take(pipeline)
+        return other
+
+    def _take(self, pipeline: Pipeline) -> None:
+        self.schema = schema = pipeline.bundle.schema
+        self._pipeline = pipeline
+        self._intake = Intake(schema)
+        self._filters = FilterReader(schema.dataset)
+        self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
+
+    @property
+    def bundle(self) -> str:
+        """The short name of the bundle that answers."""
+        return self._pipeline.bundle.name
+
+    def recommend(self, request: RecommendRequest, request_id: str, until: float = NEVER) -> ListReply:
+        """The items that this person should see."""
+        person, moment, without = self._asking(request)
+        query = Query(
+            k=request.k,
+            exclude=request.exclude,
+            filter=self._filter(request.filter),
+            explain=request.explain,
+            budget=Deadline(until, self._usual),
+        )
+        answer = self._pipeline.recommend(person, query, moment)
+        self._learn(answer, explained=request.explain and not answer.degraded)
+        return list_reply(answer, request_id, self.bundle, explain=request.explain, without=without)
+
+    def rank(self, request: RankRequest, request_id: str, until: float = NEVER) -> ListReply:
+        """The given items in this person's order."""
+        person, moment, without = self._asking(request)
+        budget = Deadline(until, self._usual)
+        query = Query(filter=self._filter(request.filter), explain=request.explain, budget=budget)
+        answer = self._pipeline.rank(person, request.item_ids, query, moment)
+        return list_reply(answer, request_id, self.bundle, explain=request.explain, without=without)
+
+    def similar(self, request: SimilarRequest, request_id: str) -> ListReply:
+        """The items that go with the given ones."""
+        query = Query(k=request.k, exclude=request.exclude, filter=self._filter(request.filter))
+        answer = self._pipeline.similar(request.item_ids, request.kind, query, self.clock())
+        return list_reply(answer, request_id, self.bundle, explain=False)
+
+    def events(self, request: EventsRequest, request_id: str) -> EventsReply:
+        """Store each event that is right; the very next answer of any worker knows them."""
+        now = self.clock()
+        checked = [self._intake.posted(content, now) for content in request.events]
+        outcomes = iter(self._state.append([one for one in checked if isinstance(one, StoredEvent)]))
+        results = [
+            EventReply(event_id=one.event_id, status=next(outcomes)) if isinstance(one, StoredEvent) else one
+            for one in checked
+        ]
+        statuses = [result.status for result in results]
+        return EventsReply(
+            request_id=request_id,
+            bundle=self.bundle,
+            stored=statuses.count("stored"),
+            duplicate=statuses.count("duplicate"),
+            rejected=statuses.count("rejected"),
+            results=results,
+        )
+
+    def profile(self, request: ProfileRequest, request_id: str) -> ProfileReply:
+        """What is known of this person, newest first."""
+        person = self._breaker.call(lambda: self._read(request, request.newest))
+        return ProfileReply(
+            request_id=request_id,
+            bundle=self.bundle,
+            user_id=request.user_id,
+            anonymous_id=request.anonymous_id,
+            events=self._past(person)[::-1],
+            items_taken=len(set(person.taken.item_ids)) if person.taken else 0,
+        )
+
+    def check(self) -> None:
+        """Raises `StateError` when the store does not answer."""
+        self._state.check()
+
+    def close(self) -> None:
+        """Give back the store."""
+        self.item_log.close()
+        self._state.close()
+
+    def _filter(self, text: str | None) -> Filter | None:
+        """Raises RequestError that says where the text is no filter."""
+        return None if text is None else self._filters.read(text)
+
+    def _asking(self, request: ListRequest) -> tuple[Person, int, tuple[Literal["state"], ...]]:
+        """The person as of this request, its moment, and what the answer must do without.
+
+        While the store does not answer, nothing is known but what the request says. The moment is `context.time`;
+        without it the present, or the person's newest event if that is later: a clock that runs ahead must not hide
+        what was just done.
+        """
+        now = self.clock()
+        context = self._intake.context(request.context)
+        inline = [self._intake.event(event, now, f"events.{place}.") for place, event in enumerate(request.events)]
+        without: tuple[Literal["state"], ...] = ()
+        try:
+            stored, known = self._breaker.call(lambda: (self._read(request, self._newest), self._known(inline)))
+        except StateError:
+            stored, known, without = Person(), set[str](), ("state",)
+        new = [one for one in inline if one.event_id not in known and one.type not in self._exposures]
+        person = replace(with_events(stored, new), context=context)
+        if request.context.time is not None:
+            return person, request.context.time, without
+        return person, max([now, *person.events.moments[-1:].tolist()]), without
+
+    def _read(self, request: PersonRequest, newest: int) -> Person:
+        return self._state.person(request.user_id, request.anonymous_id, newest=newest, without=self._exposures)
+
+    def _known(self, inline: Sequence[StoredEvent]) -> set[str]:
+        """The ids of inline events that are stored already."""
+        ids = [event.event_id for event in inline if event.event_id]
+        return self._state.known(ids) if ids else set()
+
+    def _learn(self, answer: Answer, *, explained: bool) -> None:
+        """How long the stages take that a late answer leaves out; reasons are most of the lap `answer`."""
+        if "ranker" not in answer.degraded and "rank" in answer.timings:
+            self._usual.learn("ranker", answer.timings["rank"])
+        if explained and "answer" in answer.timings:
+            self._usual.learn("explanations", answer.timings["answer"])
+
+    def _past(self, person: Person) -> list[PastEvent]:
+        schema, catalogue = self._pipeline.bundle.schema, self._pipeline.bundle.catalogue
+        events = person.events
+        columns = zip(
+            events.item_ids,
+            schema.items.rows(events.item_ids).tolist(),
+            events.types,
+            events.moments.tolist(),
+            events.values.tolist(),
+            strict=True,
+        )
+        return [
+            PastEvent(
+                item_id=item_id,
+                title=catalogue.title(row),
+                type=kind,
+                time=to_text(moment) if schema.timed else None,
+                value=None if math.isnan(value) else float(f"{value:.7g}"),  # what a float32 really holds
+            )
+            for item_id, row, kind, moment, value in columns
+        ]

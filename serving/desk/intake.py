@@ -1,0 +1,84 @@
+"""What a request says, held against the bundle's data set: event types, context columns, and times.
+
+Anything that the data set does not know is refused by name, never silently left out.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from features.errors import RequestError
+from features.moments import SECOND
+from features.schema import Schema
+from serving.api.problems import of_validation
+from serving.api.replies import EventReply
+from serving.api.requests import Context, Event, InlineEvent
+from serving.state.protocol import StoredEvent
+
+CLOCK_SKEW = 600 * SECOND
+"""An event may come from a clock that runs this far ahead, in ms."""
+
+
+class Intake:
+    """Checks events and contexts for one schema."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._types = schema.types
+        self._columns = frozenset(schema.dataset.events.context)
+
+    def posted(self, content: Any, now: int) -> StoredEvent | EventReply:
+        """An event that can be stored, or why it cannot."""
+        try:
+            event = Event.model_validate(content)
+            return self.event(event, now)._replace(
+                user_id=event.user_id, anonymous_id=event.anonymous_id, request_id=event.request_id
+            )
+        except ValidationError as error:
+            problem = of_validation(error, Event)
+        except RequestError as error:
+            problem = error
+        event_id = content.get("event_id") if isinstance(content, dict) else None
+        return EventReply(
+            event_id=event_id if isinstance(event_id, str) else None,
+            status="rejected",
+            field=problem.field,
+            message=f"{problem.message}. {problem.hint}" if problem.hint else problem.message,
+        )
+
+    def event(self, event: InlineEvent, now: int, place: str = "") -> StoredEvent:
+        """The event as the store has it, of nobody yet; `place` stands before the field's name in errors."""
+        if event.type not in self._types:
+            raise RequestError(
+                "there is no such event type",
+                field=f"{place}type",
+                hint=f"The types are: {', '.join(self._types)}.",
+            )
+        if event.time is not None and event.time > now + CLOCK_SKEW:
+            raise RequestError(
+                "the event lies in the future",
+                field=f"{place}time",
+                hint="Send the time at which it happened, with its zone.",
+            )
+        return StoredEvent(
+            event_id=event.event_id or "",
+            item_id=event.item_id,
+            type=event.type,
+            moment=now if event.time is None else event.time,
+            value=event.value,
+            context=self.context(event.context, f"{place}context.") or None,
+        )
+
+    def context(self, context: Context | None, place: str = "context.") -> Mapping[str, Any]:
+        """The given circumstances without the time."""
+        if context is None:
+            return {}
+        strange = (context.model_extra or {}).keys() - self._columns
+        if strange:
+            names = sorted({*Context.model_fields, *self._columns})
+            raise RequestError(
+                "there is no such field",
+                field=f"{place}{min(strange)}",
+                hint=f"The fields are: {', '.join(names)}.",
+            )
+        return context.values()

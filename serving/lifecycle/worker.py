@@ -1,0 +1,59 @@
+"""One worker's inside: the desk that answers now, and the threads that keep it fresh."""
+
+from collections.abc import Sequence
+
+from features.errors import StateError
+from serving.api.replies import ReadyReply, RefusedReply
+from serving.desk.desk import Desk
+from serving.items.merging import MergeStarter
+from serving.lifecycle.live import Live
+from serving.lifecycle.repeating import Repeating
+from serving.lifecycle.swap import RegistryWatcher
+
+
+class Worker:
+    """What stands behind the door."""
+
+    def __init__(
+        self,
+        live: Live,
+        threads: Sequence[Repeating] = (),
+        watcher: RegistryWatcher | None = None,
+        starter: MergeStarter | None = None,
+    ) -> None:
+        """Starts the threads; `watcher` tells of bundles that were refused, `starter` may have a process of its own."""
+        self._live = live
+        self._threads = threads
+        self._watcher = watcher
+        self._starter = starter
+        for thread in threads:
+            thread.start()
+
+    @property
+    def desk(self) -> Desk:
+        """The desk for one request; the next request may get another."""
+        return self._live.desk
+
+    def standing(self) -> ReadyReply:
+        """What an operator should know: what answers, up to which item change, what was refused and what is missing."""
+        desk, refusal = self.desk, self._watcher.refusal if self._watcher else None
+        try:
+            desk.check()
+            answers = True
+        except StateError:
+            answers = False
+        return ReadyReply(
+            ready=True,
+            bundle=desk.bundle,
+            item_changes=self._live.snapshot.number,
+            refused=RefusedReply(**refusal._asdict()) if refusal else None,
+            degraded=None if answers else ["state"],
+        )
+
+    def close(self) -> None:
+        """Stop the threads and give back the store."""
+        for thread in self._threads:
+            thread.stop()
+        if self._starter:
+            self._starter.stop()
+        self.desk.close()

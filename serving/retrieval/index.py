@@ -1,0 +1,174 @@
+"""Nearest-item search over item vectors.
+
+The index holds L2-normalised vectors by item row and searches by inner product, which is what the towers are
+trained on. The rows that may be shown are given to the search, so that no other ever takes an answer's place:
+
+- exact: all rows of a small catalogue are looked at, and all eligible rows when they are few;
+- probed: of a large catalogue the nearest cells are searched, more of them the fewer rows are eligible;
+- on a device all rows are looked at, however many there are (serving/retrieval/device_search.py).
+
+What is found is put in order by exact products. Rows that changed since the index was written are left out of the
+search and looked at one by one. One query per call: batched queries change low bits (DESIGN.md, "Direction").
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import faiss
+import numpy as np
+
+from features.arrays import ByRow, FloatArray, IntArray
+from features.errors import BundleError
+from features.vocabulary import RESERVED
+from serving.retrieval.device_search import NONE, DeviceSearch
+from serving.retrieval.eligibility import Eligible
+from serving.retrieval.scores import best_of, dots
+
+NORM_TOLERANCE = 1e-3
+SPARE = 32
+"""Rows that a search in codes brings beyond those asked for: exact products may put them before others."""
+
+PlanName = Literal["exact", "probed"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How eligible rows are searched."""
+
+    name: PlanName
+    cells: int = 0
+    """Cells of the index that are searched; 0 when exact."""
+
+
+class ItemIndex:
+    """Inner-product index; positions are item rows."""
+
+    def __init__(
+        self,
+        index: "faiss.Index",
+        vectors: ByRow[np.float32],
+        changed: IntArray | None = None,
+        on_device: DeviceSearch | None = None,
+    ) -> None:
+        """`vectors` float32 [R, D] by row; `changed` rows [n] ascending, whose vectors the index does not know.
+
+        `on_device` searches in place of `index`, over the same vectors.
+        """
+        self._index = index
+        self._vectors = vectors
+        self._changed = np.empty(0, dtype=np.int64) if changed is None else changed
+        self._on_device = on_device
+
+    @classmethod
+    def build(cls, vectors: FloatArray) -> "ItemIndex":
+        """An exact index of float32 [R, D].
+
+        A zero vector is an item that the tower knows nothing of: its product of 0 would beat all that are unlike a
+        query, so a search must leave it out. Raises BundleError if any other vector is not normalised.
+        """
+        _require_unit(vectors)
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        return cls(index, vectors)
+
+    @classmethod
+    def train(cls, vectors: FloatArray, cells: int, codes: str, like: "ItemIndex | None" = None) -> "ItemIndex":
+        """An index of `cells` k-means cells that hold vectors as `codes` ("Flat", "SQ8", ...), in FAISS's words.
+
+        With `like`, the cells are those of another index, and k-means need not run again. Raises BundleError if a
+        vector is not normalised.
+        """
+        _require_unit(vectors)
+        index = faiss.index_factory(vectors.shape[1], f"IVF{cells},{codes}", faiss.METRIC_INNER_PRODUCT)
+        if like is not None:
+            index.quantizer.add(like._index.quantizer.reconstruct_n(0, cells))  # type: ignore[attr-defined]
+        index.train(np.ascontiguousarray(vectors[np.any(vectors, axis=1)]))
+        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        return cls(index, vectors)
+
+    @property
+    def cells(self) -> int:
+        """Number of cells; 0 for an exact index."""
+        return int(getattr(self._index, "nlist", 0))
+
+    @property
+    def probes(self) -> int:
+        """Cells that are searched when every row is eligible; stored with the index."""
+        return int(getattr(self._index, "nprobe", 0))
+
+    @probes.setter
+    def probes(self, number: int) -> None:
+        self._index.nprobe = number  # type: ignore[attr-defined]
+
+    def with_changes(self, vectors: ByRow[np.float32], changed: IntArray) -> "ItemIndex":
+        """The same index over vectors of which some rows are others than those that it was built from."""
+        return ItemIndex(self._index, vectors, changed, self._on_device)
+
+    def plan(self, eligible: Eligible) -> Plan:
+        """How these rows would be searched."""
+        if self._on_device is not None or not self.cells or eligible.few is not None:
+            return Plan("exact")
+        share = eligible.count / len(self._vectors)
+        return Plan("probed", min(self.cells, int(np.ceil(self.probes / share))))
+
+    def search(self, query: FloatArray, count: int, eligible: Eligible) -> IntArray:
+        """Rows of the `count` best eligible items, best first; query float32 [D]."""
+        plan = self.plan(eligible)
+        if self.cells and plan.name == "exact" and eligible.few is not None:
+            rows = eligible.few
+        else:
+            changed = self._changed[eligible.has(self._changed)]
+            unchanged = eligible.but(self._changed) if len(self._changed) else eligible
+            rows = np.sort(np.concatenate([self._found(query, count, unchanged, plan), changed]))
+        return best_of(rows, dots(self._vectors[rows], query), count)
+
+    def _found(self, query: FloatArray, count: int, eligible: Eligible, plan: Plan) -> IntArray:
+        if self._on_device is not None:
+            rows = self._on_device(query[None, :], count + SPARE, eligible.bitmap)
+            return np.asarray(rows[0][rows[0] != NONE])
+        # The published types describe the C++ signatures, not the Python wrappers that take arrays.
+        allowed = faiss.IDSelectorBitmap(eligible.bitmap)  # type: ignore[call-arg, arg-type]
+        if plan.name == "probed":
+            how = faiss.SearchParametersIVF(sel=allowed, nprobe=plan.cells)  # type: ignore[call-arg]
+            count += SPARE
+        else:
+            how = faiss.SearchParameters(sel=allowed)  # type: ignore[call-arg, assignment]
+        _, rows = self._index.search(query[None, :], count, params=how)
+        found: IntArray = rows[0][rows[0] >= 0]
+        return found
+
+    @classmethod
+    def renewed(cls, path: Path, vectors: ByRow[np.float32], changed: IntArray) -> "ItemIndex":
+        """The index of a file as it would be over other vectors, in memory; `changed` rows, new ones among them.
+
+        The cells stay those that were trained.
+        """
+        index = faiss.read_index(str(path))
+        if not hasattr(index, "nlist"):
+            return cls.build(np.asarray(vectors))
+        rows = np.ascontiguousarray(changed, dtype=np.int64)
+        index.remove_ids(faiss.IDSelectorBatch(rows))
+        index.add_with_ids(np.ascontiguousarray(vectors[rows], dtype=np.float32), rows)
+        return cls(index, vectors)
+
+    def save(self, path: Path) -> None:
+        """Write the index file."""
+        faiss.write_index(self._index, str(path))
+
+    @classmethod
+    def load(cls, path: Path, vectors: ByRow[np.float32], on_device: DeviceSearch | None = None) -> "ItemIndex":
+        """Map an index file that a manifest's hash vouches for; pages are shared between processes."""
+        faiss.omp_set_num_threads(1)
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
+        return cls(index, vectors, on_device=on_device)
+
+
+def _require_unit(vectors: FloatArray) -> None:
+    norms = np.linalg.norm(vectors[RESERVED:], axis=1)
+    norms = norms[norms > 0]
+    if len(norms) and not np.allclose(norms, 1.0, atol=NORM_TOLERANCE):
+        raise BundleError(
+            f"item vectors must be L2-normalised; norms run from {norms.min():.3f} to {norms.max():.3f}",
+            hint="Was the item tower exported without its last layer?",
+        )
