@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from features.person import RECENT_EVENTS, Person
+from features.statements import Statement
 
 Outcome: TypeAlias = Literal["stored", "duplicate"]
 
@@ -76,6 +77,12 @@ class State(Protocol):
 
     def set_attributes(self, attributes: Iterable[UserAttributes]) -> int:
         """Set attributes, replacing what held from the same moment; the number of values."""
+
+    def declare(self, user_id: str | None, anonymous_id: str | None, statements: Sequence[Statement]) -> int:
+        """Add statements of exactly one of a user and a visitor, in one transaction; how many."""
+
+    def statements(self, user_id: str | None, anonymous_id: str | None = None) -> list[Statement]:
+        """All that a person ever declared, oldest first; with both ids as `person` joins them."""
 
     def link(self, anonymous_id: str, user_id: str) -> bool:
         """Make an anonymous visitor this user, once and for all; False when it was so already.

@@ -13,10 +13,18 @@ from typing import Any
 
 from features.errors import RequestError, StateError
 from features.person import RECENT_EVENTS, Person
+from features.statements import Statement
 from serving.state.protocol import Loaded, Outcome, StoredEvent, UserAttributes
 from serving.state.sqlite_connections import Connections
-from serving.state.sqlite_reads import is_user, person_of, persons_of, read_export, read_person
-from serving.state.sqlite_schema import STATIC, create_tables
+from serving.state.sqlite_reads import (
+    is_user,
+    person_of,
+    persons_of,
+    read_export,
+    read_person,
+    read_statements,
+)
+from serving.state.sqlite_schema import OWNED, PERSONAL, STATIC, create_tables
 
 _INSERT_EVENT = """
 INSERT INTO events (person, event_id, item_id, type, moment, value, context, request_id)
@@ -32,9 +40,9 @@ _TAKE_OVER = """
 INSERT INTO taken SELECT ?, item_id, type, moment FROM taken WHERE person = ?
 ON CONFLICT DO UPDATE SET moment = max(moment, excluded.moment)
 """
+_INSERT_STATEMENT = "INSERT INTO statements (person, kind, key, moment, value, source) VALUES (?, ?, ?, ?, ?, ?)"
 IDS_AT_ONCE = 10_000
 """Ids that are read in one transaction: nobody who lists millions holds up the store's housekeeping."""
-_PERSONAL = ("events", "taken", "attributes", "ids")
 
 
 class SqliteState:
@@ -96,6 +104,17 @@ class SqliteState:
             )
             return connection.executemany("INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)", rows).rowcount
 
+    def declare(self, user_id: str | None, anonymous_id: str | None, statements: Sequence[Statement]) -> int:
+        with self._connections.writing() as connection:
+            person = _Persons(connection).of(user_id, anonymous_id)
+            rows = [(person, one.kind, one.key, one.moment, json.dumps(one.value), one.source) for one in statements]
+            connection.executemany(_INSERT_STATEMENT, rows)
+        return len(statements)
+
+    def statements(self, user_id: str | None, anonymous_id: str | None = None) -> list[Statement]:
+        with self._connections.reading() as connection:
+            return read_statements(connection, persons_of(connection, user_id, anonymous_id))
+
     def link(self, anonymous_id: str, user_id: str) -> bool:
         with self._connections.writing() as connection:
             user = _Persons(connection).of(user_id)
@@ -119,10 +138,10 @@ class SqliteState:
             return read_export(connection, persons_of(connection, user_id, anonymous_id))
 
     def erase(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, int]:
-        counts = dict.fromkeys(_PERSONAL, 0)
+        counts = dict.fromkeys(PERSONAL, 0)
         with self._connections.writing() as connection:
             for person in persons_of(connection, user_id, anonymous_id):
-                for table in _PERSONAL:
+                for table in PERSONAL:
                     deleted = connection.execute(f"DELETE FROM {table} WHERE person = ?", (person,))
                     counts[table] += deleted.rowcount
         with self._connections.alone() as connection:
@@ -198,7 +217,7 @@ def _newest_number(connection: sqlite3.Connection) -> int:
 
 def _merge(connection: sqlite3.Connection, visitor: int, user: int) -> None:
     """Give a visitor's past to a user; attributes a visitor has none."""
-    connection.execute("UPDATE events SET person = ? WHERE person = ?", (user, visitor))
+    for table in OWNED:
+        connection.execute(f"UPDATE {table} SET person = ? WHERE person = ?", (user, visitor))
     connection.execute(_TAKE_OVER, (user, visitor))
     connection.execute("DELETE FROM taken WHERE person = ?", (visitor,))
-    connection.execute("UPDATE ids SET person = ? WHERE person = ?", (user, visitor))

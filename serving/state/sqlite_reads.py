@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from features.person import Change, Events, Person, Taken
+from features.statements import Statement
 from serving.state.sqlite_schema import STATIC
 
 _EVENTS = "SELECT item_id, type, moment, value, context FROM events"
@@ -68,6 +69,13 @@ def read_attributes(
     return static, changes
 
 
+def read_statements(connection: sqlite3.Connection, persons: Sequence[int]) -> list[Statement]:
+    """What the persons declared, oldest first, of equal moments in the order of arrival."""
+    select = "SELECT kind, key, value, moment, source FROM statements"
+    rows = _of_persons(connection, select, persons, "ORDER BY moment, number")
+    return [Statement(kind, key, json.loads(value), moment, source) for kind, key, value, moment, source in rows]
+
+
 def read_export(connection: sqlite3.Connection, persons: Sequence[int]) -> dict[str, Any]:
     """Everything in the store about the persons, as plain data."""
     static, changes = read_attributes(connection, persons)
@@ -85,6 +93,7 @@ def read_export(connection: sqlite3.Connection, persons: Sequence[int]) -> dict[
         "anonymous_ids": [one for anonymous, one in ids if anonymous],
         "attributes": static,
         "changes": {name: [change._asdict() for change in each] for name, each in changes.items()},
+        "statements": [one._asdict() for one in read_statements(connection, persons)],
         "events": [{**record, "context": _plain(record["context"])} for record in records],
         "taken": [
             {"item_id": item_id, "type": kind, "moment": moment}

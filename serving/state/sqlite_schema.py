@@ -2,27 +2,27 @@
 
 `events` is the log: `number` only grows, and the unique `event_id` is the mark by which a repeated event is
 known. `taken` is derived from it, kept so that a read need not see the whole past. `ids` says which person
-an outside id stands for.
+an outside id stands for. A table of version 1 is one of version 2; the later version has more of them.
 """
 
 import sqlite3
 
 from features.errors import StateError
 
-VERSION = 1
+VERSION = 2
 STATIC = -(2**63)
 """The moment under which attributes are kept that never change."""
 
 TABLES = """
-CREATE TABLE ids (
+CREATE TABLE IF NOT EXISTS ids (
     person INTEGER NOT NULL,
     anonymous INTEGER NOT NULL CHECK (anonymous IN (0, 1)),
     id TEXT NOT NULL,
     PRIMARY KEY (anonymous, id)
 ) WITHOUT ROWID;
-CREATE INDEX ids_of_person ON ids (person);
+CREATE INDEX IF NOT EXISTS ids_of_person ON ids (person);
 
-CREATE TABLE events (
+CREATE TABLE IF NOT EXISTS events (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     person INTEGER NOT NULL,
     event_id TEXT NOT NULL UNIQUE,
@@ -33,10 +33,10 @@ CREATE TABLE events (
     context TEXT,
     request_id TEXT
 );
-CREATE INDEX events_of_person ON events (person, moment);
-CREATE INDEX events_by_moment ON events (moment);
+CREATE INDEX IF NOT EXISTS events_of_person ON events (person, moment);
+CREATE INDEX IF NOT EXISTS events_by_moment ON events (moment);
 
-CREATE TABLE taken (
+CREATE TABLE IF NOT EXISTS taken (
     person INTEGER NOT NULL,
     item_id TEXT NOT NULL,
     type TEXT NOT NULL,
@@ -44,26 +44,41 @@ CREATE TABLE taken (
     PRIMARY KEY (person, item_id, type)
 ) WITHOUT ROWID;
 
-CREATE TABLE attributes (
+CREATE TABLE IF NOT EXISTS attributes (
     person INTEGER NOT NULL,
     name TEXT NOT NULL,
     moment INTEGER NOT NULL,
     value TEXT NOT NULL,
     PRIMARY KEY (person, name, moment)
 ) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS statements (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    person INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    moment INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    source TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS statements_of_person ON statements (person, moment);
 """
+OWNED = ("events", "statements", "ids")
+"""Tables whose rows belong to one person, and to the other after a merge."""
+PERSONAL = (*OWNED, "taken", "attributes")
+"""Tables from which an erasure removes a person's rows."""
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
     """Make the tables in a new store. Raises `StateError` when the store is of another version."""
     connection.execute("BEGIN IMMEDIATE")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == 0:
+    if version < VERSION:
         for statement in TABLES.split(";\n"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={VERSION}")
     connection.execute("COMMIT")
-    if version not in (0, VERSION):
+    if version > VERSION:
         raise StateError(
             f"the store has the form of version {version}; this program reads version {VERSION}",
             field="state",

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from features.errors import ConfigError, RequestError, StateError
 from features.events import AttributeTable, Changes, EventTable, Tables
 from features.person import Person
+from features.statements import Statement, in_force
 from serving.state import absolute_url, in_memory, load_tables_into_state, open_state
 from serving.state.protocol import State, StoredEvent, UserAttributes
 from serving.state.tables import plain
@@ -205,7 +206,10 @@ def test_export_holds_everything(state: State) -> None:
     state.set_attributes([UserAttributes("ann", {"gender": "F"}), UserAttributes("ann", {"plan": "pro"}, moment=5)])
     blank = {"value": None, "context": None, "request_id": None}
     first = {"value": 2.0, "context": {"device": "tv"}, "request_id": "r"}
+    state.declare("ann", None, [consent(5)])
+    said = {"kind": "consent", "key": "train", "value": "granted", "moment": 5, "source": "person"}
     assert state.export("ann") == {
+        "statements": [said],
         "user_ids": ["ann"],
         "anonymous_ids": ["cookie"],
         "attributes": {"gender": "F"},
@@ -226,8 +230,8 @@ def test_erase_takes_all_of_a_person_and_nothing_of_others(state: State) -> None
     state.append([event(1), event(2), visit(3), event(4, user_id="bob")])
     state.link("cookie", "ann")
     state.set_attributes([UserAttributes("ann", {"gender": "F"})])
-    assert state.erase("ann") == {"events": 3, "taken": 3, "attributes": 1, "ids": 2}
-    assert state.erase("ann") == {"events": 0, "taken": 0, "attributes": 0, "ids": 0}
+    assert state.erase("ann") == {"events": 3, "statements": 0, "ids": 2, "taken": 3, "attributes": 1}
+    assert set(state.erase("ann").values()) == {0}
     assert state.export("ann")["user_ids"] == state.export(None, "cookie")["anonymous_ids"] == []
     assert seen(state.person("bob")) == ["i4"]
     assert state.append([event(1)]) == ["stored"]
@@ -365,3 +369,38 @@ def test_a_url_can_be_made_independent_of_the_working_directory(
     assert absolute_url(f"sqlite:///{tmp_path}/state.db") == f"sqlite:///{tmp_path}/state.db"
     assert absolute_url("sqlite://:memory:") == "sqlite://:memory:"
     assert [in_memory(url) for url in ("sqlite://:memory:", "sqlite:///x.db")] == [True, False]
+
+
+def consent(moment: int, value: str | None = "granted") -> Statement:
+    return Statement("consent", "train", value, moment, "person")
+
+
+def test_statements_come_back_oldest_first(state: State) -> None:
+    assert state.declare("ann", None, [consent(5), Statement("preference", "strength", 0.5, 2, "company")]) == 2
+    assert state.declare("ann", None, [consent(3, "denied")]) == 1
+    assert [one.moment for one in state.statements("ann")] == [2, 3, 5]
+    assert state.statements("ann")[0] == Statement("preference", "strength", 0.5, 2, "company")
+    assert state.statements("bob") == []
+
+
+def test_a_visitors_statements_are_the_users_after_the_link(state: State) -> None:
+    state.declare("ann", None, [consent(1)])
+    state.declare(None, "cookie", [consent(2, "denied")])
+    assert [one.value for one in state.statements("ann", "cookie")] == ["granted", "denied"]
+    state.link("cookie", "ann")
+    assert [one.value for one in state.statements("ann")] == ["granted", "denied"]
+    assert state.export("ann")["statements"][1]["value"] == "denied"
+
+
+def test_erasure_reaches_statements(state: State) -> None:
+    state.declare("ann", None, [consent(1)])
+    assert state.erase("ann")["statements"] == 1
+    assert state.statements("ann") == []
+
+
+def test_the_newest_statement_of_a_key_is_in_force() -> None:
+    said = [consent(1), consent(4, "denied"), consent(9, None)]
+    assert in_force(said, 0) == {}
+    assert in_force(said, 3)["consent", "train"].value == "granted"
+    assert in_force(reversed(said), 8)["consent", "train"].value == "denied"
+    assert in_force(said, 9) == {}
