@@ -3,19 +3,23 @@
 from pathlib import Path
 
 from features.errors import ConfigError
+from serving.state.event_log import EventLog
 from serving.state.item_log import ItemLog
 from serving.state.protocol import State
 from serving.state.sqlite import SqliteState
+from serving.state.sqlite_event_log import SqliteEventLog
 from serving.state.sqlite_item_log import SqliteItemLog
 from serving.state.tables import load_tables_into_state
 
 __all__ = [
     "DEFAULT_URL",
+    "EventLog",
     "ItemLog",
     "State",
     "absolute_url",
     "in_memory",
     "load_tables_into_state",
+    "open_event_log",
     "open_item_log",
     "open_state",
 ]
@@ -41,6 +45,14 @@ def open_item_log(url: str = DEFAULT_URL, patience: float = 10.0) -> ItemLog:
     A store in memory keeps it apart from what another opening of the same URL sees.
     """
     return SqliteItemLog(_path(url), patience)
+
+
+def open_event_log(url: str = DEFAULT_URL, patience: float = 10.0) -> EventLog:
+    """Open the log of events in the store that a URL names; URLs and errors are those of `open_state`.
+
+    A store in memory keeps it apart from what another opening of the same URL sees.
+    """
+    return SqliteEventLog(_path(url), patience)
 
 
 def absolute_url(url: str) -> str:
