@@ -1,8 +1,7 @@
-"""What every backend of the log of events must do: one suite, each backend one line."""
+"""What every backend of the log of events must do: one suite for all."""
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -11,18 +10,15 @@ from features.errors import StateError
 from serving.state import EventLog, open_event_log, open_state
 from serving.state.protocol import State, StoredEvent
 
-BACKENDS = {"sqlite file": "sqlite:///{folder}/state.db"}
-
 
 class Store(NamedTuple):
     state: State
     log: EventLog
 
 
-@pytest.fixture(params=BACKENDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = BACKENDS[request.param].format(folder=tmp_path)
-    opened = Store(open_state(url), open_event_log(url))
+@pytest.fixture
+def store(shared_store_url: str) -> Iterator[Store]:
+    opened = Store(open_state(shared_store_url), open_event_log(shared_store_url))
     yield opened
     opened.log.close()
     opened.state.close()
