@@ -9,7 +9,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -124,13 +125,24 @@ class StandIn:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real server of this session, with no files and no port."""
+def redis_program() -> str:
+    """The server's program, where one is installed."""
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         pytest.skip("no redis-server is installed: the store in Redis stays untested (tests/system-packages.sh)")
-    folder = tmp_path_factory.mktemp("redis")
-    with running_redis(program, folder) as url:
+    return program
+
+
+@pytest.fixture(scope="session")
+def start_redis(redis_program: str) -> Callable[..., AbstractContextManager[str]]:
+    """Starts a server of its own in a folder, with further settings, until the end of a `with`; gives its URL."""
+    return partial(running_redis, redis_program)
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real server of this session, without a port and without files."""
+    with running_redis(redis_program, tmp_path_factory.mktemp("redis")) as url:
         yield url
 
 
@@ -148,6 +160,7 @@ def running_redis(program: str, folder: Path, *settings: str) -> Iterator[str]:
     finally:
         server.kill()
         server.wait()
+        (folder / "redis.sock").unlink(missing_ok=True)
 
 
 def emptied(url: str) -> str:
