@@ -35,23 +35,23 @@ from serving.golden import GOLDEN, record_golden
 from serving.pipeline import Pipeline
 from serving.ranking.ranker_inputs import feature_names, fusion_weights
 from serving.retrieval.transitions import TransitionSettings
-from training.baselines import markov_chain
-from training.calibrating import calibrate
 from training.config import TrainingConfig
-from training.evaluation import Verdict, judge, labelled, served
-from training.examples import Examples, make_examples
-from training.export import export_ranker
-from training.golden import simulated_people
+from training.evaluation.baselines import markov_chain
+from training.evaluation.judging import Verdict, judge, labelled, served
+from training.evaluation.report import Findings, shift_of, write_report
+from training.export.golden import simulated_people
+from training.export.modules import export_ranker
 from training.held_back import held_back_items, never_taken
 from training.moments import Moment, moments_among, wanted_turns
 from training.quiet import quiet
-from training.ranker import fit_ranker
-from training.report import Findings, shift_of, write_report
+from training.ranker.calibrating import calibrate
+from training.ranker.examples import Examples, make_examples
+from training.ranker.fit import fit_ranker
 from training.slices import A, B, C, Slices, cut
 from training.stage import FittedStage, fit_stage, part_of, schema_of
 from training.statistics import item_rows
-from training.tower_data import ValidationPerson
-from training.transition_search import choose_settings
+from training.towers.data import ValidationPerson
+from training.transitions.search import choose_settings
 
 GOLDEN_K = 20
 SHIFT_MOMENTS = 500

@@ -21,8 +21,8 @@ from features.errors import TailorbirdError
 from serving.bundle import open_bundle
 from serving.pipeline import Pipeline
 from training.config import read_training_config
-from training.evaluation import TOWERS, WHOLE, judged, served
-from training.metrics import gains, paired_interval, per_user
+from training.evaluation.judging import TOWERS, WHOLE, judged, served
+from training.evaluation.metrics import gains, paired_interval, per_user
 from training.quiet import quiet
 from training.run import (
     Run,
