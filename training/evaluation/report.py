@@ -159,12 +159,14 @@ def _about_index(tried: Sequence[dict[str, Any]]) -> list[str]:
     if not tried:
         return []
     rows = {
-        f"{one['codes']}, {one['probes']} of {one['cells']} cells" + (" (chosen)" if one["chosen"] else ""): {
-            name: one[name] for name in ("recall", "milliseconds", "megabytes")
-        }
+        f"{one['depth']} by {one['codes']}, {one['probes']} of {one['cells']} cells"
+        + (" (chosen)" if one["chosen"] else ""): {name: one[name] for name in ("recall", "milliseconds", "megabytes")}
         for one in tried
     }
-    text = "Recall of the 500 nearest against exact search, median time of one search on one thread, size of the codes:"
+    text = (
+        "Recall of the nearest against exact search, by how many are asked for, median time of one search on one "
+        "thread, size of the codes:"
+    )
     return ["## Index", "", text, "", *_table("index", rows, ["recall", "milliseconds", "megabytes"]), ""]
 
 
