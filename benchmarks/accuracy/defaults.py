@@ -24,15 +24,9 @@ from training.config import read_training_config
 from training.evaluation.judging import TOWERS, WHOLE, judged, served
 from training.evaluation.metrics import gains, paired_interval, per_user
 from training.quiet import quiet
-from training.run import (
-    Run,
-    checked_tables,
-    claim_folder,
-    first_stage,
-    judged_moments,
-    ranked_stage,
-    transition_settings,
-)
+from training.run import checked_tables
+from training.run_folder import Run, claim_folder
+from training.steps import first_stage, judged_moments, ranked_stage, transition_settings
 
 SYSTEMS = (WHOLE, TOWERS)
 

@@ -42,7 +42,8 @@ from training.evaluation.metrics import calibration_table
 from training.moments import Moment, first_of_runs, moments_among
 from training.ranker.calibrating import platt_line
 from training.ranker.examples import in_parallel
-from training.run import FirstFit, Run, first_fit
+from training.run import FirstFit, first_fit
+from training.run_folder import Run
 from training.slices import A, B
 from training.statistics import item_rows
 

@@ -24,9 +24,10 @@ from training.held_back import never_taken
 from training.moments import Moment
 from training.ranker.examples import Examples, make_examples
 from training.ranker.fit import fit_ranker, held_out_logits, split
-from training.run import Run, first_stage, moments_of, told, transition_settings, validation_people
+from training.run_folder import Run
 from training.slices import B
 from training.stage import item_codes, schema_of
+from training.steps import first_stage, moments_of, told, transition_settings, validation_people
 from training.towers.data import TowerData, tower_data
 from training.towers.fit import fit_towers, validation_gains
 from training.tuning.search import OutOfTimeError, Watch

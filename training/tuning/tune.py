@@ -15,7 +15,8 @@ from features.events import Tables
 from features.frames import Frames
 from training.config import TrainingConfig, read_training_config
 from training.quiet import quiet
-from training.run import Run, checked_tables, claim_folder
+from training.run import checked_tables
+from training.run_folder import Run, claim_folder
 from training.tuning.fits import RankerTrials, TowerTrials
 from training.tuning.report import Tuned, write_tuning_report
 from training.tuning.search import Clock, Found, Search
