@@ -14,8 +14,8 @@ from serving.ranking.ranker_inputs import feature_names, ranker_rows
 from serving.retrieval.candidates import retrieve
 from serving.situation import situation
 from training.config import TrainingConfig
-from training.evaluation import SINGLE_SOURCES, TOWERS, WHOLE, Verdict, judged, labelled
-from training.metrics import (
+from training.evaluation.judging import SINGLE_SOURCES, TOWERS, WHOLE, Verdict, judged, labelled
+from training.evaluation.metrics import (
     Judged,
     accuracy,
     breadth,
@@ -25,8 +25,8 @@ from training.metrics import (
     paired_interval,
     per_user,
 )
+from training.evaluation.plots import draw_plots
 from training.moments import Moment
-from training.plots import draw_plots
 
 HISTORY_LENGTHS = ((0, "0 events"), (5, "1-5 events"), (20, "6-20 events"), (100, "21-100 events"))
 PLAIN = ("popular", "trending", "markov")
