@@ -2,14 +2,14 @@
 
 `events` is the log: `number` only grows, and the unique `event_id` is the mark by which a repeated event is
 known. `taken` is derived from it, kept so that a read need not see the whole past. `ids` says which person
-an outside id stands for. A table of version 1 is one of version 2; the later version has more of them.
+an outside id stands for. A table of an earlier version is one of a later; each version has more of them.
 """
 
 import sqlite3
 
 from features.errors import StateError
 
-VERSION = 2
+VERSION = 3
 STATIC = -(2**63)
 """The moment under which attributes are kept that never change."""
 
@@ -62,6 +62,9 @@ CREATE TABLE IF NOT EXISTS statements (
     source TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS statements_of_person ON statements (person, moment);
+
+CREATE TABLE IF NOT EXISTS event_exports (number INTEGER NOT NULL);
+INSERT INTO event_exports SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM event_exports);
 """
 OWNED = ("events", "statements", "ids")
 """Tables whose rows belong to one person, and to the other after a merge."""

@@ -105,7 +105,7 @@ def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.db") as connection:
         connection.execute("PRAGMA user_version=99")
     connection.close()
-    with pytest.raises(StateError, match="version 99; this program reads version 2"):
+    with pytest.raises(StateError, match="version 99; this program reads version 3"):
         SqliteState(tmp_path / "state.db")
 
 
