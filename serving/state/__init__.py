@@ -1,8 +1,9 @@
-"""The store of what is known of people and the log of item changes: protocols, a file per backend, opened by URL."""
+"""The store of what is known of people, of item changes and of who asked: protocols, a file per backend, a URL."""
 
 from pathlib import Path
 
 from features.errors import ConfigError
+from serving.state.audit_log import AuditLog
 from serving.state.item_log import ItemLog
 from serving.state.protocol import State
 from serving.state.sqlite import SqliteState
@@ -11,6 +12,7 @@ from serving.state.tables import load_tables_into_state
 
 __all__ = [
     "DEFAULT_URL",
+    "AuditLog",
     "ItemLog",
     "State",
     "absolute_url",

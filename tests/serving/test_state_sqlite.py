@@ -10,12 +10,14 @@ import pytest
 from features.errors import StateError
 from serving.state import open_state
 from serving.state.protocol import StoredEvent
+from serving.state.sqlite_schema import VERSION
 from serving.state.sqlite import SqliteState
 
 ANOTHER_PROCESS = """
 import sys
 from serving.state import open_state
 from serving.state.protocol import StoredEvent
+from serving.state.sqlite_schema import VERSION
 state = open_state(sys.argv[1])
 for line in sys.stdin:
     name, item = line.split()
@@ -105,7 +107,7 @@ def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.db") as connection:
         connection.execute("PRAGMA user_version=99")
     connection.close()
-    with pytest.raises(StateError, match="version 99; this program reads version 2"):
+    with pytest.raises(StateError, match=f"version 99; this program reads version {VERSION}"):
         SqliteState(tmp_path / "state.db")
 
 
