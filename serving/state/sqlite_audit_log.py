@@ -35,7 +35,7 @@ class SqliteAuditLog:
     def after(self, number: int, limit: int = ENTRIES_AT_ONCE) -> list[Entry]:
         with self._connections.reading() as connection:
             rows = connection.execute(_AFTER, (number, limit)).fetchall()
-        return [Entry(*row[:-1], detail=json.loads(row[-1])) for row in rows]
+        return [Entry._make((*row[:-1], json.loads(row[-1]))) for row in rows]
 
     def keys(self, user_id: str | None, anonymous_id: str | None = None) -> list[bytes]:
         with self._connections.reading() as connection:

@@ -10,14 +10,13 @@ import pytest
 from features.errors import StateError
 from serving.state import open_state
 from serving.state.protocol import StoredEvent
-from serving.state.sqlite_schema import VERSION
 from serving.state.sqlite import SqliteState
+from serving.state.sqlite_schema import VERSION
 
 ANOTHER_PROCESS = """
 import sys
 from serving.state import open_state
 from serving.state.protocol import StoredEvent
-from serving.state.sqlite_schema import VERSION
 state = open_state(sys.argv[1])
 for line in sys.stdin:
     name, item = line.split()
