@@ -1,5 +1,6 @@
-"""The store of what is known of people and the log of item changes: protocols, a file per backend, opened by URL."""
+"""The store of what is known of people, of item changes and of who asked: protocols, a file per backend, a URL."""
 
+from serving.state.audit_log import AuditLog
 from serving.state.event_log import EventLog
 from serving.state.item_log import ItemLog
 from serving.state.places import SqlitePlace, place_of, without_password
@@ -14,6 +15,7 @@ from serving.state.tables import load_tables_into_state
 
 __all__ = [
     "DEFAULT_URL",
+    "AuditLog",
     "EventLog",
     "ItemLog",
     "State",

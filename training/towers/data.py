@@ -19,9 +19,9 @@ from features.vocabulary import UNKNOWN
 from models.user_tower import UserTowerInputs
 from serving.retrieval.eligibility import taken_rows
 from training.moments import wanted_turns
-from training.pair_counts import Sequences
 from training.statistics import item_rows
-from training.windows import Windows, WindowWriter
+from training.towers.windows import Windows, WindowWriter
+from training.transitions.pair_counts import Sequences
 
 EVER = np.iinfo(np.int64).max
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from features.arrays import FloatArray, IntArray
 from serving.retrieval.transitions import Transitions, TransitionSettings
-from training.pair_counts import PAIRS_PER_BLOCK, Doubles, PairCounts, Sequences, count_pairs, first_of_each
+from training.transitions.pair_counts import PAIRS_PER_BLOCK, Doubles, PairCounts, Sequences, count_pairs, first_of_each
 
 MAX_ENTRIES = 50_000_000
 """Entries kept over all items, 600 MB; each item keeps its share of them, the strongest."""

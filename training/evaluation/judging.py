@@ -18,9 +18,9 @@ from serving.retrieval.candidates import retrieve
 from serving.retrieval.sources import SOURCES, active_sources, best
 from serving.retrieval.transitions import Transitions
 from serving.situation import situation
-from training.examples import in_parallel
-from training.metrics import Judged
+from training.evaluation.metrics import Judged
 from training.moments import Moment
+from training.ranker.examples import in_parallel
 
 WHOLE = "tailorbird"
 MARKOV = "markov"

@@ -18,7 +18,7 @@ from models.ranker import Ranker
 from models.user_tower import ServedUserTower, UserTower
 from serving.graph import Graph
 from serving.ranking.ranker_inputs import ATTENTION_EVENTS
-from training.export_graph import export_graph
+from training.export.graph import export_graph
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-5
 TOP = 10

@@ -15,7 +15,7 @@ from features.arrays import FloatArray, IntArray
 from features.errors import DataError
 from features.vocabulary import RESERVED
 from serving.retrieval.transitions import Transitions, TransitionSettings
-from training.transitions import fit_transitions
+from training.transitions.fit import fit_transitions
 
 MILLISECONDS_PER_DAY = 86_400_000
 TIE_BREAK = 1e-5

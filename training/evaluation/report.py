@@ -14,8 +14,8 @@ from serving.ranking.ranker_inputs import feature_names, ranker_rows
 from serving.retrieval.candidates import retrieve
 from serving.situation import situation
 from training.config import TrainingConfig
-from training.evaluation import SINGLE_SOURCES, TOWERS, WHOLE, Verdict, judged, labelled
-from training.metrics import (
+from training.evaluation.judging import SINGLE_SOURCES, TOWERS, WHOLE, Verdict, judged, labelled
+from training.evaluation.metrics import (
     Judged,
     accuracy,
     breadth,
@@ -25,8 +25,8 @@ from training.metrics import (
     paired_interval,
     per_user,
 )
+from training.evaluation.plots import draw_plots
 from training.moments import Moment
-from training.plots import draw_plots
 
 HISTORY_LENGTHS = ((0, "0 events"), (5, "1-5 events"), (20, "6-20 events"), (100, "21-100 events"))
 PLAIN = ("popular", "trending", "markov")
@@ -159,12 +159,14 @@ def _about_index(tried: Sequence[dict[str, Any]]) -> list[str]:
     if not tried:
         return []
     rows = {
-        f"{one['codes']}, {one['probes']} of {one['cells']} cells" + (" (chosen)" if one["chosen"] else ""): {
-            name: one[name] for name in ("recall", "milliseconds", "megabytes")
-        }
+        f"{one['depth']} by {one['codes']}, {one['probes']} of {one['cells']} cells"
+        + (" (chosen)" if one["chosen"] else ""): {name: one[name] for name in ("recall", "milliseconds", "megabytes")}
         for one in tried
     }
-    text = "Recall of the 500 nearest against exact search, median time of one search on one thread, size of the codes:"
+    text = (
+        "Recall of the nearest against exact search, by how many are asked for, median time of one search on one "
+        "thread, size of the codes:"
+    )
     return ["## Index", "", text, "", *_table("index", rows, ["recall", "milliseconds", "megabytes"]), ""]
 
 

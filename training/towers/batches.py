@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from features.arrays import IntArray
-from training.windows import Windows
+from training.towers.windows import Windows
 
 GRID = 1.15
 """Lengths are rounded up to powers of this before sorting: batches mix lengths a little, and pad a little."""

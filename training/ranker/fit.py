@@ -15,9 +15,9 @@ from models.config import RankerConfig
 from models.losses import ranking_loss
 from models.ranker import Ranker
 from training.allocator import keep_freed_memory
-from training.examples import Examples
 from training.progress import ProgressBar
-from training.ranker_batches import ExampleNumbers, RankerBatch, ShortLists, WholeLists
+from training.ranker.batches import ExampleNumbers, RankerBatch, ShortLists, WholeLists
+from training.ranker.examples import Examples
 from training.watch import FitWatch
 
 MIN_STEPS = 100

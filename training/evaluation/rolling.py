@@ -17,10 +17,10 @@ from features.schema import Schema
 from serving.bundle import open_bundle
 from serving.pipeline import Pipeline
 from serving.retrieval.transitions import Transitions
-from training.baselines import markov_chain
 from training.config import TrainingConfig
-from training.evaluation import WHOLE, judge, judged, served
-from training.metrics import accuracy, breadth, gains, paired_interval, per_user
+from training.evaluation.baselines import markov_chain
+from training.evaluation.judging import WHOLE, judge, judged, served
+from training.evaluation.metrics import accuracy, breadth, gains, paired_interval, per_user
 from training.moments import Moment, moments_among, wanted_turns
 from training.run import train_on
 from training.slices import cut_moment

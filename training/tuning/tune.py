@@ -15,12 +15,13 @@ from features.events import Tables
 from features.frames import Frames
 from training.config import TrainingConfig, read_training_config
 from training.quiet import quiet
-from training.run import Run, checked_tables, claim_folder
-from training.search import Clock, Found, Search
-from training.search_space import RANKER_SPACE, TOWER_SPACE, Space, changed
-from training.tuned_config import write_tuned
-from training.tuning_fits import RankerTrials, TowerTrials
-from training.tuning_report import Tuned, write_tuning_report
+from training.run import checked_tables
+from training.run_folder import Run, claim_folder
+from training.tuning.fits import RankerTrials, TowerTrials
+from training.tuning.report import Tuned, write_tuning_report
+from training.tuning.search import Clock, Found, Search
+from training.tuning.search_space import RANKER_SPACE, TOWER_SPACE, Space, changed
+from training.tuning.tuned_config import write_tuned
 
 TOWER_SHARE = 0.75
 """Share of the time that the towers have."""

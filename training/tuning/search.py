@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from features.arrays import FloatArray
 from features.errors import ConfigError
 from training.config import TrainingConfig
-from training.search_space import Space, changed, distributions, given, rounded
+from training.tuning.search_space import Space, changed, distributions, given, rounded
 
 RANDOM_TRIALS = 6
 """Trials drawn at random before the sampler learns from them."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from training.config import TrainingConfig
-from training.metrics import paired_interval
-from training.search import Found, Trial
+from training.evaluation.metrics import paired_interval
+from training.tuning.search import Found, Trial
 
 JUDGED = {
     "towers": "NDCG@10 of {people} people just before slice C, towers alone, fitted on slice A",

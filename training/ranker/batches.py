@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from features.arrays import FloatArray, IntArray
-from training.examples import Examples
+from training.ranker.examples import Examples
 
 
 class RankerBatch(NamedTuple):

@@ -19,17 +19,18 @@ from serving.bundle import open_bundle
 from serving.pipeline import Pipeline
 from serving.ranking.ranker_inputs import fusion_weights
 from training.config import TrainingConfig
-from training.examples import Examples, make_examples
+from training.evaluation.metrics import gains
 from training.held_back import never_taken
-from training.metrics import gains
 from training.moments import Moment
-from training.ranker import fit_ranker, held_out_logits, split
-from training.run import Run, first_stage, moments_of, told, transition_settings, validation_people
-from training.search import OutOfTimeError, Watch
+from training.ranker.examples import Examples, make_examples
+from training.ranker.fit import fit_ranker, held_out_logits, split
+from training.run_folder import Run
 from training.slices import B
 from training.stage import item_codes, schema_of
-from training.tower_data import TowerData, tower_data
-from training.towers import fit_towers, validation_gains
+from training.steps import first_stage, moments_of, told, transition_settings, validation_people
+from training.towers.data import TowerData, tower_data
+from training.towers.fit import fit_towers, validation_gains
+from training.tuning.search import OutOfTimeError, Watch
 
 K = 10
 TIMED_MOMENTS = 50

@@ -32,14 +32,14 @@ from models.losses import full_softmax_loss, sampled_softmax_loss
 from models.two_towers import TwoTowers
 from models.user_tower import UserTower
 from training.allocator import keep_freed_memory
-from training.negatives import Negatives
-from training.newcomers import fit_newcomers
 from training.progress import ProgressBar
 from training.quiet import quiet
-from training.starting_vectors import starting_vectors
-from training.tower_batches import BatchPlan, WindowBatches
-from training.tower_data import TowerData
-from training.tower_stopping import KeepBest
+from training.towers.batches import BatchPlan, WindowBatches
+from training.towers.data import TowerData
+from training.towers.negatives import Negatives
+from training.towers.newcomers import fit_newcomers
+from training.towers.starting_vectors import starting_vectors
+from training.towers.stopping import KeepBest
 from training.watch import FitWatch
 
 CHECKPOINT = "last"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from features.arrays import FloatArray
-from training.pair_counts import Sequences, count_pairs
+from training.transitions.pair_counts import Sequences, count_pairs
 
 WINDOW = 5
 CONTEXT_POWER = 0.75

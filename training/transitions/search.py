@@ -20,8 +20,8 @@ from features.arrays import FloatArray, IntArray
 from features.errors import DataError
 from features.vocabulary import RESERVED
 from serving.retrieval.transitions import Transitions, TransitionSettings
-from training.pair_counts import Doubles, PairCounts, Sequences, count_pairs
-from training.transitions import MAX_ENTRIES, assemble
+from training.transitions.fit import MAX_ENTRIES, assemble
+from training.transitions.pair_counts import Doubles, PairCounts, Sequences, count_pairs
 
 WINDOW = 20
 CUTOFF = 10
