@@ -153,7 +153,7 @@ def running_redis(program: str, folder: Path, *settings: str) -> Iterator[str]:
     command = [program, *where, "--save", "", "--loglevel", "warning", *settings]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        while not (folder / "redis.sock").exists():
+        while not listens(folder / "redis.sock"):
             assert server.poll() is None, "redis-server did not start"
             time.sleep(0.005)
         yield f"unix://{folder}/redis.sock"
@@ -161,6 +161,12 @@ def running_redis(program: str, folder: Path, *settings: str) -> Iterator[str]:
         server.kill()
         server.wait()
         (folder / "redis.sock").unlink(missing_ok=True)
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody answers at a socket."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        return asking.connect_ex(str(path)) == 0
 
 
 def emptied(url: str) -> str:

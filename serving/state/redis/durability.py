@@ -1,6 +1,7 @@
 """What a server's settings can lose of what was acknowledged, and how what was erased leaves its files."""
 
 import logging
+from collections.abc import Mapping
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ _OF_FSYNC = {
 def losses(client: "Redis") -> str:
     """One sentence: what a crash or a power loss can take, and whether somebody may be evicted for lack of memory."""
     try:
-        setting: dict[str, Any] = client.config_get("appendonly", "appendfsync", "maxmemory-policy", "save")
+        setting: Mapping[Any, Any] = client.config_get("appendonly", "appendfsync", "maxmemory-policy", "save")
     except redis.ResponseError:
         return _UNKNOWN
     if setting["appendonly"] == "yes":
