@@ -4,6 +4,7 @@ Everything comes from the environment, which is how one image serves any company
 TAILORBIRD_REGISTRY, TAILORBIRD_STATE, and TAILORBIRD_CONFIG with a `serving` section.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -29,6 +30,7 @@ from serving.retrieval.device import Device
 from serving.settings import ServingConfig
 from serving.state import DEFAULT_URL, ItemLog, State, absolute_url, in_memory, open_item_log, open_state
 
+_LOG = logging.getLogger("bentoml.tailorbird")
 READ_SHARE = 0.25
 """Share of the deadline that a read of the store may wait for its lock."""
 PACKED_BUNDLE = Path(__file__).parents[2] / "bundle"
@@ -95,7 +97,15 @@ def _worker(environment: Mapping[str, str], config: ServingConfig, state: State,
         *([Repeating("merging", starter.look, merging.LOOK_SECONDS)] if starter else []),
         *([Repeating("registry", watcher.look, swap.LOOK_SECONDS, swap.NICENESS)] if watcher else []),
     ]
-    return Worker(live, threads, watcher, starter)
+    return Worker(live, threads, watcher, starter, _told_losses(state))
+
+
+def _told_losses(state: State) -> str | None:
+    """What a crash can take of what the store acknowledges, said in the log too."""
+    may_lose = state.may_lose()
+    if may_lose:
+        _LOG.warning("a crash or a power loss can take from the store: %s", may_lose)
+    return may_lose
 
 
 def open_snapshot(path: Path, log: ItemLog, newest_events: int, device: Device = "cpu") -> Snapshot:

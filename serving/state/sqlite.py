@@ -44,7 +44,6 @@ INSERT INTO taken SELECT ?, item_id, type, moment FROM taken WHERE person = ?
 ON CONFLICT DO UPDATE SET moment = max(moment, excluded.moment)
 """
 _INSERT_STATEMENT = "INSERT INTO statements (person, kind, key, moment, value, source) VALUES (?, ?, ?, ?, ?, ?)"
-_LOSSES = "nothing: each write is on disk before it is acknowledged"
 IDS_AT_ONCE = 10_000
 """Ids that are read in one transaction: nobody who lists millions holds up the store's housekeeping."""
 
@@ -54,7 +53,7 @@ class SqliteState:
 
     def __init__(self, path: Path | None, patience: float = 10.0, read_patience: float | None = None) -> None:
         """Open or make the store, with the patience that `Connections` has, in seconds."""
-        self._losses = _LOSSES if path else "everything: the store is in memory"
+        self._may_lose = None if path else "everything: the store is in memory"
         self._connections: Transactions = Connections(path, patience, read_patience)
         with self._connections.alone() as connection:
             create_tables(connection)
@@ -181,8 +180,8 @@ class SqliteState:
         with self._connections.reading() as connection:
             connection.execute("SELECT 1 FROM ids LIMIT 1").fetchone()
 
-    def losses(self) -> str:
-        return self._losses
+    def may_lose(self) -> str | None:
+        return self._may_lose
 
     def close(self) -> None:
         self._connections.close()

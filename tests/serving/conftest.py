@@ -176,6 +176,12 @@ def emptied(url: str) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def new_redis_url(redis_server: str) -> Callable[[], str]:
+    """Gives the URL of a new store in Redis; what was in the one before is gone."""
+    return partial(emptied, redis_server)
+
+
 @pytest.fixture(params=["sqlite file", "redis"])
 def shared_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A new store that every opening of its URL shares, once for each backend."""

@@ -15,7 +15,7 @@ from serving.state.protocol import Loaded, Outcome, StoredEvent, UserAttributes
 from serving.state.redis import rows
 from serving.state.redis.audit_log import NotingConnections, RedisAuditLog
 from serving.state.redis.connections import Calls, Connections
-from serving.state.redis.durability import forget_on_disk, losses
+from serving.state.redis.durability import forget_on_disk, may_lose
 from serving.state.redis.tables import PERSONAL
 
 EVENTS_AT_ONCE = 1_000
@@ -127,8 +127,8 @@ class RedisState:
     def check(self) -> None:
         self._connections.ask(lambda client: client.ping())
 
-    def losses(self) -> str:
-        return self._connections.ask(losses)
+    def may_lose(self) -> str | None:
+        return self._connections.ask(may_lose)
 
     def close(self) -> None:
         self._connections.close()
