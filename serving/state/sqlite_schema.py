@@ -2,14 +2,15 @@
 
 `events` is the log: `number` only grows, and the unique `event_id` is the mark by which a repeated event is
 known. `taken` is derived from it, kept so that a read need not see the whole past. `ids` says which person
-an outside id stands for. A table of version 1 is one of version 2; the later version has more of them.
+an outside id stands for. `erasures` and `erased_events` hold marks, never ids; `receipts` holds the ids of an erasure
+until it is finished. A table of an earlier version is one of the later ones, which only have more of them.
 """
 
 import sqlite3
 
 from features.errors import StateError
 
-VERSION = 2
+VERSION = 3
 STATIC = -(2**63)
 """The moment under which attributes are kept that never change."""
 
@@ -62,6 +63,31 @@ CREATE TABLE IF NOT EXISTS statements (
     source TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS statements_of_person ON statements (person, moment);
+
+CREATE TABLE IF NOT EXISTS erasures (
+    mark TEXT NOT NULL,
+    moment INTEGER NOT NULL,
+    receipt TEXT NOT NULL,
+    PRIMARY KEY (mark, moment, receipt)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS erased_events (
+    mark TEXT NOT NULL PRIMARY KEY,
+    moment INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS receipts (
+    id TEXT NOT NULL PRIMARY KEY,
+    moment INTEGER NOT NULL,
+    removed TEXT NOT NULL,
+    ids TEXT,
+    report TEXT
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS settings (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
 """
 OWNED = ("events", "statements", "ids")
 """Tables whose rows belong to one person, and to the other after a merge."""
@@ -73,7 +99,7 @@ def create_tables(connection: sqlite3.Connection) -> None:
     """Make the tables in a new store. Raises `StateError` when the store is of another version."""
     connection.execute("BEGIN IMMEDIATE")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version < VERSION:
+    if version <= VERSION:
         for statement in TABLES.split(";\n"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={VERSION}")
