@@ -3,7 +3,7 @@
 `events` is the log: `number` only grows, and the unique `event_id` is the mark by which a repeated event is
 known. `taken` is derived from it, kept so that a read need not see the whole past. `ids` says which person
 an outside id stands for. `erasures` and `erased_events` hold marks, never ids; `receipts` holds the ids of an erasure
-until it is finished. A table of an earlier version is one of the later ones, which only have more of them.
+until it is finished. A table of an earlier version is one of a later; each version has more of them.
 """
 
 import sqlite3
@@ -88,8 +88,33 @@ CREATE TABLE IF NOT EXISTS settings (
     name TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event_exports (number INTEGER NOT NULL);
+INSERT INTO event_exports SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM event_exports);
+CREATE TABLE IF NOT EXISTS audit (
+    number INTEGER PRIMARY KEY,
+    moment INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    mark BLOB,
+    request_id TEXT,
+    detail TEXT NOT NULL
+);
+CREATE TRIGGER IF NOT EXISTS audit_refuses_update BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+CREATE TRIGGER IF NOT EXISTS audit_refuses_delete BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+CREATE TRIGGER IF NOT EXISTS audit_refuses_replace BEFORE INSERT ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE number = new.number)
+BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+
+CREATE TABLE IF NOT EXISTS audit_keys (
+    number INTEGER PRIMARY KEY,
+    person INTEGER NOT NULL,
+    key BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS audit_keys_of_person ON audit_keys (person);
 """
-OWNED = ("events", "statements", "ids")
+OWNED = ("events", "statements", "audit_keys", "ids")
 """Tables whose rows belong to one person, and to the other after a merge."""
 PERSONAL = (*OWNED, "taken", "attributes")
 """Tables from which an erasure removes a person's rows."""
