@@ -11,6 +11,7 @@ from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
 from serving.state.audit_log import AuditLog, Deed
 from serving.state.erasures import Erasures
+from serving.state.facts import Facts
 
 Outcome: TypeAlias = Literal["stored", "duplicate", "erased"]
 """An erased event is one that an erasure forbids to come back."""
@@ -50,7 +51,7 @@ class Loaded(NamedTuple):
     duplicates: int
 
 
-class State(Erasures, Protocol):
+class State(Erasures, Facts, Protocol):
     """A store of people.
 
     Every method is atomic, may be called from any thread, and raises `StateError` when the store does not

@@ -20,6 +20,7 @@ from serving.state.protocol import Loaded, Outcome, StoredEvent, UserAttributes
 from serving.state.sqlite_audit_log import NotingConnections, SqliteAuditLog
 from serving.state.sqlite_connections import Connections, Transactions
 from serving.state.sqlite_erasures import Gate, SqliteErasures, remove_until
+from serving.state.sqlite_facts import SqliteFacts
 from serving.state.sqlite_reads import (
     is_user,
     person_of,
@@ -50,7 +51,7 @@ IDS_AT_ONCE = 10_000
 """Ids that are read in one transaction: nobody who lists millions holds up the store's housekeeping."""
 
 
-class SqliteState(SqliteErasures):
+class SqliteState(SqliteErasures, SqliteFacts):
     """A `State` in one file, or in memory when there is no path."""
 
     def __init__(self, path: Path | None, patience: float = 10.0, read_patience: float | None = None) -> None:

@@ -17,7 +17,7 @@ from features.errors import StateError
 from features.moments import DAY
 from features.tombstones import Marked, Tombstones, mark_of
 from serving.state.erasures import Erasure, Receipt
-from serving.state.sqlite_connections import Connections
+from serving.state.sqlite_connections import Transactions
 from serving.state.sqlite_reads import person_of, persons_of
 from serving.state.sqlite_schema import PERSONAL
 from serving.state.unused_bytes import search_in_process
@@ -37,13 +37,14 @@ class Gate:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._closed = connection.execute("SELECT 1 FROM erasures LIMIT 1").fetchone() is None
-        self._key = "" if self._closed else _key(connection)
+        any_mark = "SELECT EXISTS (SELECT 1 FROM erasures) OR EXISTS (SELECT 1 FROM erased_events)"
+        self._guarded = bool(connection.execute(any_mark).fetchone()[0])
+        self._key = erasure_key(connection) if self._guarded else ""
         self._limits: dict[tuple[Marked, str], int | None] = {}
 
     def limit(self, user_id: str | None, anonymous_id: str | None = None) -> int | None:
         """Up to which moment nothing of an id is taken; None when everything is."""
-        if self._closed:
+        if not self._guarded:
             return None
         kind, outside_id = _kind_and_id(user_id, anonymous_id)
         if (kind, outside_id) not in self._limits:
@@ -59,14 +60,14 @@ class Gate:
 
     def admits_event(self, event_id: str) -> bool:
         """Whether an event of this id was not erased lately."""
-        if self._closed:
+        if not self._guarded:
             return True
         mark = (mark_of(self._key, "event", event_id),)
         return self._connection.execute("SELECT 1 FROM erased_events WHERE mark = ?", mark).fetchone() is None
 
     def pass_on(self, user: str, visitor: str) -> int | None:
         """At a link: give a visitor the user's newest mark; up to which moment nothing of the visitor may stay."""
-        if self._closed:
+        if not self._guarded:
             return None
         select = "SELECT moment, receipt FROM erasures WHERE mark = ? ORDER BY moment DESC LIMIT 1"
         newest = self._connection.execute(select, (mark_of(self._key, "user", user),)).fetchone()
@@ -80,13 +81,13 @@ class Gate:
 class SqliteErasures:
     """The part of the store that forgets; it stands on the store's connections."""
 
-    _connections: Connections
+    _connections: Transactions
     _path: Path | None
     _patience: float
 
     def erase(self, user_id: str | None, anonymous_id: str | None = None, *, moment: int) -> Erasure:
         with self._connections.writing() as connection:
-            key = _key(connection)
+            key = erasure_key(connection)
             persons = persons_of(connection, user_id, anonymous_id)
             users, visitors = _ids_of(connection, persons, user_id, anonymous_id)
             receipt_id = secrets.token_hex(16)
@@ -177,7 +178,7 @@ def _settle(connection: sqlite3.Connection, name: str, value: str) -> str:
     return str(connection.execute(_SETTLED, (name,)).fetchone()[0])
 
 
-def _key(connection: sqlite3.Connection) -> str:
+def erasure_key(connection: sqlite3.Connection) -> str:
     """The store's own key of marks, made with the first erasure."""
     return _settle(connection, KEY, secrets.token_hex(32))
 
