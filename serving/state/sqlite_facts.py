@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Collection, Iterable
+
 from features.tombstones import mark_of
 from serving.state.facts import Expiring
 from serving.state.protocol import StoredEvent
@@ -40,8 +41,10 @@ class SqliteFacts:
             rows = connection.execute(_HISTORY.format(persons=_marks(persons)), (*persons, newest)).fetchall()
         anonymous_id = anonymous_id if user_id is None else None
         return [
-            StoredEvent(*row, user_id, anonymous_id, value, None if context is None else json.loads(context), asked)
-            for *row, value, context, asked in reversed(rows)
+            StoredEvent(
+                event_id, item_id, kind, moment, user_id, anonymous_id, value, context and json.loads(context), asked
+            )
+            for event_id, item_id, kind, moment, value, context, asked in reversed(rows)
         ]
 
     def remove_event(self, user_id: str | None, anonymous_id: str | None, event_id: str, *, moment: int) -> bool:
