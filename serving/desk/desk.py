@@ -15,7 +15,7 @@ from features.errors import StateError
 from features.moments import SECOND, to_text
 from features.person import RECENT_EVENTS, Person
 from serving.answers import Answer, Query
-from serving.api.replies import EventReply, EventsReply, ListReply, PastEvent, ProfileReply, list_reply
+from serving.api.replies import EventsReply, ListReply, PastEvent, ProfileReply, list_reply
 from serving.api.requests import (
     EventsRequest,
     ListRequest,
@@ -28,7 +28,7 @@ from serving.api.requests import (
 from serving.budget import NEVER, Deadline, UsualTimes
 from serving.desk.breaker import Breaker
 from serving.desk.inline import with_events
-from serving.desk.intake import Intake
+from serving.desk.intake import Intake, event_reply
 from serving.filters import Filter, FilterReader
 from serving.pipeline import Pipeline
 from serving.state.item_log import ItemLog
@@ -111,10 +111,7 @@ class Desk:
         now = self.clock()
         checked = [self._intake.posted(content, now) for content in request.events]
         outcomes = iter(self._state.append([one for one in checked if isinstance(one, StoredEvent)]))
-        results = [
-            EventReply(event_id=one.event_id, status=next(outcomes)) if isinstance(one, StoredEvent) else one
-            for one in checked
-        ]
+        results = [event_reply(one, next(outcomes)) if isinstance(one, StoredEvent) else one for one in checked]
         statuses = [result.status for result in results]
         return EventsReply(
             request_id=request_id,
