@@ -8,10 +8,13 @@ from serving.state.protocol import State
 from serving.state.redis.event_log import RedisEventLog
 from serving.state.redis.item_log import RedisItemLog
 from serving.state.redis.state import RedisState
+from serving.state.redis.upkeep import RedisUpkeep
 from serving.state.sqlite import SqliteState
 from serving.state.sqlite_event_log import SqliteEventLog
 from serving.state.sqlite_item_log import SqliteItemLog
+from serving.state.sqlite_upkeep import SqliteUpkeep
 from serving.state.tables import load_tables_into_state
+from serving.state.upkeep import Upkeep
 
 __all__ = [
     "DEFAULT_URL",
@@ -19,12 +22,14 @@ __all__ = [
     "EventLog",
     "ItemLog",
     "State",
+    "Upkeep",
     "absolute_url",
     "in_memory",
     "load_tables_into_state",
     "open_event_log",
     "open_item_log",
     "open_state",
+    "open_upkeep",
     "without_password",
 ]
 
@@ -62,6 +67,12 @@ def open_event_log(url: str = DEFAULT_URL, patience: float = 10.0) -> EventLog:
     """
     place = place_of(url)
     return SqliteEventLog(place.path, patience) if isinstance(place, SqlitePlace) else RedisEventLog(place, patience)
+
+
+def open_upkeep(url: str = DEFAULT_URL, patience: float = 10.0) -> Upkeep:
+    """Open the store that a URL names for its upkeep; URLs and errors are those of `open_state`."""
+    place = place_of(url)
+    return SqliteUpkeep(place.path, patience) if isinstance(place, SqlitePlace) else RedisUpkeep(place, patience)
 
 
 def absolute_url(url: str) -> str:

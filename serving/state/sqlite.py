@@ -36,6 +36,7 @@ _INSERT_EVENT = """
 INSERT INTO events (person, event_id, item_id, type, moment, value, context, request_id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING
 """
+_IS_STORED = "SELECT 1 FROM events WHERE event_id = ?"
 _SET_ATTRIBUTE = "INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)"
 # No GROUP BY: SQLite would scan the whole log by its index of persons instead of the new rows by number.
 _TAKE_NEW = """
@@ -228,6 +229,8 @@ def _append(connection: sqlite3.Connection, events: Sequence[StoredEvent]) -> li
 def _stored(connection: sqlite3.Connection, gate: Gate, persons: "_Persons", event: StoredEvent) -> Outcome:
     if not _admitted(gate, event):
         return "erased"
+    if connection.execute(_IS_STORED, (event.event_id,)).fetchone():
+        return "duplicate"  # which makes nobody known
     return "stored" if connection.execute(_INSERT_EVENT, _row(persons, event)).rowcount else "duplicate"
 
 

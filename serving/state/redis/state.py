@@ -98,7 +98,7 @@ class RedisState(RedisErasures, RedisFacts):
         def arguments() -> Iterator[Any]:
             for user_id, moment, name, value in values:
                 yield from (user_id, self._marks.of("user", user_id), "" if moment is None else moment)
-                yield from (rows.packed((name, STATIC if moment is None else moment)), rows.packed(value))
+                yield from (rows.packed((name, STATIC if moment is None else moment)), rows.packed((value,)))
 
         return int(self._marks.write(self._connections, "set_attributes", arguments))
 
