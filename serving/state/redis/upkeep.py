@@ -1,4 +1,4 @@
-"""Upkeep of the Redis store: its hashes and streams read as the rows that the SQLite store has, and written from them."""
+"""Upkeep of the Redis store: its hashes and streams as the rows that the SQLite store has, read and written."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -140,14 +140,9 @@ class RedisUpkeep:
         ]
 
     def _items(self, number: int) -> list[Row]:
-        return [
-            {
-                "number": int(at),
-                "item_id": item_id,
-                **dict(zip(("attributes", "moment"), json.loads(text), strict=True)),
-            }
-            for item_id, at, text in self._connections.read("items_after", number, ROWS_AT_ONCE)
-        ]
+        found = self._connections.read("items_after", number, ROWS_AT_ONCE)
+        changes = [(item_id, int(at), *json.loads(text)) for item_id, at, text in found]
+        return [dict(zip(("item_id", "number", "attributes", "moment"), one, strict=True)) for one in changes]
 
 
 def parts(rows: Sequence[T], count: int) -> Iterator[list[T]]:
