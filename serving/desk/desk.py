@@ -29,6 +29,7 @@ from serving.budget import NEVER, Deadline, UsualTimes
 from serving.desk.breaker import Breaker
 from serving.desk.inline import with_events
 from serving.desk.intake import Intake
+from serving.desk.watching import watch_events, watch_list
 from serving.filters import Filter, FilterReader
 from serving.pipeline import Pipeline
 from serving.state.item_log import ItemLog
@@ -89,6 +90,7 @@ class Desk:
             budget=Deadline(until, self._usual),
         )
         answer = self._pipeline.recommend(person, query, moment)
+        watch_list("recommend", self._pipeline.bundle, answer)
         self._learn(answer, explained=request.explain and not answer.degraded)
         return list_reply(answer, request_id, self.bundle, explain=request.explain, without=without)
 
@@ -98,12 +100,14 @@ class Desk:
         budget = Deadline(until, self._usual)
         query = Query(filter=self._filter(request.filter), explain=request.explain, budget=budget)
         answer = self._pipeline.rank(person, request.item_ids, query, moment)
+        watch_list("rank", self._pipeline.bundle, answer)
         return list_reply(answer, request_id, self.bundle, explain=request.explain, without=without)
 
     def similar(self, request: SimilarRequest, request_id: str) -> ListReply:
         """The items that go with the given ones."""
         query = Query(k=request.k, exclude=request.exclude, filter=self._filter(request.filter))
         answer = self._pipeline.similar(request.item_ids, request.kind, query, self.clock())
+        watch_list("similar", self._pipeline.bundle, answer)
         return list_reply(answer, request_id, self.bundle, explain=False)
 
     def events(self, request: EventsRequest, request_id: str) -> EventsReply:
@@ -116,6 +120,7 @@ class Desk:
             for one in checked
         ]
         statuses = [result.status for result in results]
+        watch_events(statuses, (one for one in checked if isinstance(one, StoredEvent)), now)
         return EventsReply(
             request_id=request_id,
             bundle=self.bundle,

@@ -22,7 +22,6 @@ from serving.api.problems import COME_AGAIN, HttpError, internal, of_validation
 from serving.api.replies import ListReply, Stamped
 from serving.api.requests import Asked
 from serving.http.admission import Lane
-from serving.http.metrics import DEGRADED, REFUSED
 from serving.http.wire import (
     Receive,
     Response,
@@ -36,6 +35,7 @@ from serving.http.wire import (
     to_json,
 )
 from serving.lifecycle.worker import Worker
+from serving.metrics import DEGRADED, REQUESTS_REFUSED
 from serving.settings import ServingConfig
 
 WAITING_BATCHES = 3
@@ -86,7 +86,7 @@ class Reception:
         request_id = secrets.token_hex(16)
         response = await answered(self._answer(endpoint, receive, request_id), request_id)
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
-            REFUSED.labels(endpoint.path).inc()
+            REQUESTS_REFUSED.labels(endpoint.path).inc()
         return response
 
     async def readiness(self) -> Response:
