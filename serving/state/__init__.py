@@ -5,20 +5,24 @@ from pathlib import Path
 from features.errors import ConfigError
 from serving.state.audit_log import AuditLog
 from serving.state.item_log import ItemLog
+from serving.state.key_store import KeyStore
 from serving.state.protocol import State
 from serving.state.sqlite import SqliteState
 from serving.state.sqlite_item_log import SqliteItemLog
+from serving.state.sqlite_key_store import SqliteKeyStore
 from serving.state.tables import load_tables_into_state
 
 __all__ = [
     "DEFAULT_URL",
     "AuditLog",
     "ItemLog",
+    "KeyStore",
     "State",
     "absolute_url",
     "in_memory",
     "load_tables_into_state",
     "open_item_log",
+    "open_key_store",
     "open_state",
 ]
 
@@ -43,6 +47,11 @@ def open_item_log(url: str = DEFAULT_URL, patience: float = 10.0) -> ItemLog:
     A store in memory keeps it apart from what another opening of the same URL sees.
     """
     return SqliteItemLog(_path(url), patience)
+
+
+def open_key_store(url: str = DEFAULT_URL, patience: float = 10.0) -> KeyStore:
+    """Open the API keys in the store that a URL names; as `open_item_log`."""
+    return SqliteKeyStore(_path(url), patience)
 
 
 def absolute_url(url: str) -> str:
