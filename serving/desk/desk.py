@@ -31,6 +31,7 @@ from serving.desk.inline import with_events
 from serving.desk.intake import Intake
 from serving.filters import Filter, FilterReader
 from serving.pipeline import Pipeline
+from serving.state.audit_log import Deed
 from serving.state.item_log import ItemLog
 from serving.state.protocol import State, StoredEvent
 
@@ -54,6 +55,7 @@ class Desk:
         """`newest` events of a person are read; `clock` gives the present moment."""
         self.item_log = item_log
         self.clock = clock
+        self.deed: Deed | None = None
         self._state = state
         self._newest = newest
         self._breaker = Breaker()
@@ -65,6 +67,16 @@ class Desk:
         other = copy(self)
         other._take(pipeline)
         return other
+
+    def noting(self, deed: Deed) -> "Desk":
+        """The same desk for one call, which notes the deed with the first thing that it changes in the store."""
+        other = copy(self)
+        other.deed, other._state = deed, self._state.audited(deed)
+        return other
+
+    def note(self, deed: Deed) -> None:
+        """Note a deed that changed nothing. Raises StateError."""
+        self._state.audit_log.note(deed)
 
     def _take(self, pipeline: Pipeline) -> None:
         self.schema = schema = pipeline.bundle.schema
