@@ -44,6 +44,7 @@ INSERT INTO taken SELECT ?, item_id, type, moment FROM taken WHERE person = ?
 ON CONFLICT DO UPDATE SET moment = max(moment, excluded.moment)
 """
 _INSERT_STATEMENT = "INSERT INTO statements (person, kind, key, moment, value, source) VALUES (?, ?, ?, ?, ?, ?)"
+_LOSSES = "nothing: each write is on disk before it is acknowledged"
 IDS_AT_ONCE = 10_000
 """Ids that are read in one transaction: nobody who lists millions holds up the store's housekeeping."""
 
@@ -53,6 +54,7 @@ class SqliteState:
 
     def __init__(self, path: Path | None, patience: float = 10.0, read_patience: float | None = None) -> None:
         """Open or make the store, with the patience that `Connections` has, in seconds."""
+        self._losses = _LOSSES if path else "everything: the store is in memory"
         self._connections: Transactions = Connections(path, patience, read_patience)
         with self._connections.alone() as connection:
             create_tables(connection)
@@ -178,6 +180,9 @@ class SqliteState:
     def check(self) -> None:
         with self._connections.reading() as connection:
             connection.execute("SELECT 1 FROM ids LIMIT 1").fetchone()
+
+    def losses(self) -> str:
+        return self._losses
 
     def close(self) -> None:
         self._connections.close()

@@ -2,7 +2,7 @@
 
 `events` is the log: `number` only grows, and the unique `event_id` is the mark by which a repeated event is
 known. `taken` is derived from it, kept so that a read need not see the whole past. `ids` says which person
-an outside id stands for. A table of an earlier version is one of the later ones, which only have more of them.
+an outside id stands for. A table of an earlier version is one of a later; each version has more of them.
 """
 
 import sqlite3
@@ -63,6 +63,8 @@ CREATE TABLE IF NOT EXISTS statements (
 );
 CREATE INDEX IF NOT EXISTS statements_of_person ON statements (person, moment);
 
+CREATE TABLE IF NOT EXISTS event_exports (number INTEGER NOT NULL);
+INSERT INTO event_exports SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM event_exports);
 CREATE TABLE IF NOT EXISTS audit (
     number INTEGER PRIMARY KEY,
     moment INTEGER NOT NULL,
