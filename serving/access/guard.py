@@ -16,7 +16,7 @@ from features.moments import SECOND
 from serving.access.conversation import is_local
 from serving.access.keys import PREFIX, found
 from serving.access.limits import Limits
-from serving.access.scopes import SCOPES, Scope
+from serving.access.scopes import LOCAL, OPEN, SCOPES, Scope
 from serving.access.settings import AccessConfig
 from serving.access.tokens import Token, TokenError, Tokens
 from serving.api.endpoints import Endpoint
@@ -35,7 +35,7 @@ class Caller(NamedTuple):
     """Who asks."""
 
     actor: str
-    """As the audit log calls them."""
+    """As the audit log calls them; for a key its id."""
     scopes: Sequence[str]
     token: Token | None = None
     """The person's token with which they came."""
@@ -105,7 +105,7 @@ class Guard:
     def caller(self, scope: Any) -> Caller:
         """Whoever sends a request, whatever they may do. Raises HttpError 401 or 429."""
         if self._settings.open:
-            return Caller("open", SCOPES)
+            return Caller(OPEN, SCOPES)
         sent = [value for name, value in scope["headers"] if name == b"authorization"]
         if not self._keys:
             return _only_this_machine(scope)
@@ -152,7 +152,7 @@ def _only_this_machine(scope: Any) -> Caller:
             "nobody has a key yet, so only the machine itself is answered",
             "`tailorbird keys create` makes one, in the store that the service was started with.",
         )
-    return Caller("local", SCOPES)
+    return Caller(LOCAL, SCOPES)
 
 
 def _unauthorized(message: str, hint: str, *, invalid: bool = False) -> HttpError:

@@ -53,10 +53,11 @@ class TokenError(TailorbirdError):
 class Tokens:
     """Signs and reads tokens with shared secrets."""
 
-    def __init__(self, secrets: Sequence[str] = ()) -> None:
-        """The first secret signs, each is accepted, so that a new one can come before an old one goes; none: no tokens.
+    def __init__(self, secrets: Sequence[str] = (), seconds: int = 900) -> None:
+        """A token lives `seconds` when its maker does not say.
 
-        Raises ConfigError for a secret that is too short.
+        The first secret signs and each is accepted, so that a new one can come before an old one goes; without a secret
+        there are no tokens. Raises ConfigError for a secret that is too short.
         """
         for place, secret in enumerate(secrets):
             if len(secret) < LEAST_CHARACTERS:
@@ -66,6 +67,7 @@ class Tokens:
                     field="TAILORBIRD_TOKEN_SECRET",
                     hint="Make one: openssl rand -hex 32",
                 )
+        self.seconds = seconds
         self._secrets = [secret.encode() for secret in secrets]
 
     @property
@@ -74,12 +76,7 @@ class Tokens:
         return bool(self._secrets)
 
     def sign(self, token: Token) -> str:
-        """The token's text. Raises TokenError when there is no secret."""
-        if not self._secrets:
-            raise TokenError(
-                "tokens are switched off: there is no secret to sign them",
-                hint="Set TAILORBIRD_TOKEN_SECRET for the service, to the same value everywhere.",
-            )
+        """The token's text; there must be a secret."""
         content = {
             "iss": token.key_id,
             "sub": token.user_id,
@@ -112,10 +109,11 @@ class Tokens:
         return any(hmac.compare_digest(_signature(secret, signed), given) for secret in self._secrets)
 
 
-def tokens_from(environment: Mapping[str, str]) -> Tokens:
-    """Tokens with the secrets of TAILORBIRD_TOKEN_SECRET, or of the file that TAILORBIRD_TOKEN_SECRET_FILE names.
+def tokens_from(environment: Mapping[str, str], seconds: int = 900) -> Tokens:
+    """Tokens of so many seconds with the secrets of TAILORBIRD_TOKEN_SECRET, or of a file.
 
-    Several are separated by commas or lines. Raises ConfigError when the file cannot be read or a secret is too short.
+    TAILORBIRD_TOKEN_SECRET_FILE names it. Several secrets are separated by commas or lines. Raises ConfigError when the
+    file cannot be read or a secret is too short.
     """
     text, path = environment.get("TAILORBIRD_TOKEN_SECRET", ""), environment.get("TAILORBIRD_TOKEN_SECRET_FILE")
     if not text and path:
@@ -125,7 +123,7 @@ def tokens_from(environment: Mapping[str, str]) -> Tokens:
             raise ConfigError(
                 f"the secret cannot be read: {type(error).__name__}", field="TAILORBIRD_TOKEN_SECRET_FILE"
             ) from None
-    return Tokens(text.replace(",", "\n").split())
+    return Tokens(text.replace(",", "\n").split(), seconds)
 
 
 def _token(content: dict[str, Any]) -> Token:

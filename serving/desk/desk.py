@@ -14,6 +14,7 @@ from typing import Literal
 from features.errors import StateError
 from features.moments import SECOND, to_text
 from features.person import RECENT_EVENTS, Person
+from serving.access.tokens import Tokens
 from serving.answers import Answer, Query
 from serving.api.replies import EventReply, EventsReply, ListReply, PastEvent, ProfileReply, list_reply
 from serving.api.requests import (
@@ -51,8 +52,10 @@ class Desk:
         item_log: ItemLog,
         newest: int = RECENT_EVENTS,
         clock: Callable[[], int] = wall_clock,
+        tokens: Tokens | None = None,
     ) -> None:
-        """`newest` events of a person are read; `clock` gives the present moment."""
+        """`newest` events of a person are read; `clock` gives the present moment; `tokens` signs for persons."""
+        self.tokens = tokens or Tokens()
         self.item_log = item_log
         self.clock = clock
         self.deed: Deed | None = None

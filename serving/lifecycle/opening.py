@@ -99,7 +99,7 @@ def open_worker(environment: Mapping[str, str] = os.environ) -> Worker:
 def guard_of(environment: Mapping[str, str], config: ServingConfig, keys: KeyStore) -> Guard:
     """Who may ask, by the keys of the store and of TAILORBIRD_KEYS. Raises ConfigError or StateError."""
     fixed = keys_from_environment(environment.get("TAILORBIRD_KEYS", ""))
-    return Guard(keys, fixed, tokens_from(environment), config.access)
+    return Guard(keys, fixed, tokens_from(environment, config.access.token_seconds), config.access)
 
 
 def _worker(
@@ -108,8 +108,8 @@ def _worker(
     path, registry = bundle_path(environment), environment.get("TAILORBIRD_REGISTRY")
     open_checked = partial(open_snapshot, log=log, newest_events=config.newest_events, device=config.device)
     snapshot = up_to_date(open_checked(path), log)
-    live = Live(snapshot, Desk(snapshot.pipeline, state, log, config.newest_events))
     guard = guard_of(environment, config, keys)
+    live = Live(snapshot, Desk(snapshot.pipeline, state, log, config.newest_events, tokens=guard.tokens))
     leave_alone()
     lock, url = machine_lock(Path(registry) if registry else path), environment.get("TAILORBIRD_STATE", DEFAULT_URL)
     starter = None if in_memory(url) else MergeStarter(live, absolute_url(url), config.merge_items)

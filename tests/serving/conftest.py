@@ -184,6 +184,12 @@ def new_store_url(request: pytest.FixtureRequest) -> Callable[[], str]:
     return lambda: MEMORY
 
 
+@pytest.fixture(scope="session")
+def new_stand_in() -> Callable[[], StandIn]:
+    """Makes stand-ins for fixtures that last longer than a test."""
+    return StandIn
+
+
 @pytest.fixture
 def stand_in() -> StandIn:
     return StandIn()
