@@ -257,6 +257,12 @@ class Running:
 
 
 @pytest.fixture
+def new_worker() -> Callable[..., Worker]:
+    """Makes workers of a desk and a guard."""
+    return worker_before
+
+
+@pytest.fixture
 def worker(desk: Desk) -> Worker:
     """A worker of that desk."""
     return worker_before(desk)
