@@ -14,6 +14,7 @@ from typing import Literal
 from features.errors import StateError
 from features.moments import SECOND, to_text
 from features.person import RECENT_EVENTS, Person
+from serving.access.tokens import Tokens
 from serving.answers import Answer, Query
 from serving.api.replies import EventReply, EventsReply, ListReply, PastEvent, ProfileReply, list_reply
 from serving.api.requests import (
@@ -32,6 +33,7 @@ from serving.desk.intake import Intake
 from serving.desk.watching import watch_events, watch_list
 from serving.filters import Filter, FilterReader
 from serving.pipeline import Pipeline
+from serving.state.audit_log import Deed
 from serving.state.item_log import ItemLog
 from serving.state.protocol import State, StoredEvent
 
@@ -51,10 +53,13 @@ class Desk:
         item_log: ItemLog,
         newest: int = RECENT_EVENTS,
         clock: Callable[[], int] = wall_clock,
+        tokens: Tokens | None = None,
     ) -> None:
-        """`newest` events of a person are read; `clock` gives the present moment."""
+        """`newest` events of a person are read; `clock` gives the present moment; `tokens` signs for persons."""
+        self.tokens = tokens or Tokens()
         self.item_log = item_log
         self.clock = clock
+        self.deed: Deed | None = None
         self._state = state
         self._newest = newest
         self._breaker = Breaker()
@@ -66,6 +71,16 @@ class Desk:
         other = copy(self)
         other._take(pipeline)
         return other
+
+    def noting(self, deed: Deed) -> "Desk":
+        """The same desk for one call, which notes the deed with the first thing that it changes in the store."""
+        other = copy(self)
+        other.deed, other._state = deed, self._state.audited(deed)
+        return other
+
+    def note(self, deed: Deed) -> None:
+        """Note a deed that changed nothing. Raises StateError."""
+        self._state.audit_log.note(deed)
 
     def _take(self, pipeline: Pipeline) -> None:
         self.schema = schema = pipeline.bundle.schema
