@@ -62,7 +62,7 @@ class Reception:
         reads = Lane("reads", config.threads, config.max_waiting, config.deadline_ms / 1000)
         self._lanes = {
             "reads": reads,
-            "writes": Lane("writes", 1, config.max_waiting, config.write_deadline_ms / 1000),
+            "writes": Lane("writes", config.write_threads, config.max_waiting, config.write_deadline_ms / 1000),
             "batch": Lane("batch", 1, WAITING_BATCHES, config.batch_deadline_ms / 1000, first=reads),
         }
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="tailorbird-aside")  # opens, then looks after the store

@@ -19,6 +19,7 @@ from serving.state.audit_log import Deed
 from serving.state.protocol import Loaded, Outcome, StoredEvent, UserAttributes
 from serving.state.sqlite_audit_log import NotingConnections, SqliteAuditLog
 from serving.state.sqlite_connections import Connections, Transactions
+from serving.state.sqlite_group import GroupCommit
 from serving.state.sqlite_reads import (
     is_user,
     person_of,
@@ -44,7 +45,6 @@ INSERT INTO taken SELECT ?, item_id, type, moment FROM taken WHERE person = ?
 ON CONFLICT DO UPDATE SET moment = max(moment, excluded.moment)
 """
 _INSERT_STATEMENT = "INSERT INTO statements (person, kind, key, moment, value, source) VALUES (?, ?, ?, ?, ?, ?)"
-_LOSSES = "nothing: each write is on disk before it is acknowledged"
 IDS_AT_ONCE = 10_000
 """Ids that are read in one transaction: nobody who lists millions holds up the store's housekeeping."""
 
@@ -54,15 +54,17 @@ class SqliteState:
 
     def __init__(self, path: Path | None, patience: float = 10.0, read_patience: float | None = None) -> None:
         """Open or make the store, with the patience that `Connections` has, in seconds."""
-        self._losses = _LOSSES if path else "everything: the store is in memory"
+        self._may_lose = None if path else "everything: the store is in memory"
         self._connections: Transactions = Connections(path, patience, read_patience)
         self._audit_log = SqliteAuditLog(self._connections)
+        self._group = GroupCommit(self._connections) if path else None
         with self._connections.alone() as connection:
             create_tables(connection)
 
     def audited(self, deed: Deed) -> "SqliteState":
         other = copy(self)
         other._connections = NotingConnections(self._connections, deed)
+        other._group = None  # the deed and what it changes are a transaction of their own
         return other
 
     @property
@@ -70,11 +72,10 @@ class SqliteState:
         return self._audit_log
 
     def append(self, events: Sequence[StoredEvent]) -> list[Outcome]:
+        if self._group:
+            return self._group.run(lambda connection: _append(connection, events))
         with self._connections.writing() as connection:
-            before = _newest_number(connection)
-            stored = [connection.execute(_INSERT_EVENT, row).rowcount for row in _rows(connection, events)]
-            connection.execute(_TAKE_NEW, (before,))
-        return ["stored" if count else "duplicate" for count in stored]
+            return _append(connection, events)
 
     def load(self, events: Iterable[StoredEvent], batch: int = 50_000) -> Loaded:
         stored = total = 0
@@ -182,10 +183,12 @@ class SqliteState:
         with self._connections.reading() as connection:
             connection.execute("SELECT 1 FROM ids LIMIT 1").fetchone()
 
-    def losses(self) -> str:
-        return self._losses
+    def may_lose(self) -> str | None:
+        return self._may_lose
 
     def close(self) -> None:
+        if self._group:
+            self._group.close()
         self._connections.close()
 
 
@@ -212,6 +215,13 @@ class _Persons:
             (anonymous, outside_id),
         ).fetchone()
         return int(row[0])
+
+
+def _append(connection: sqlite3.Connection, events: Sequence[StoredEvent]) -> list[Outcome]:
+    before = _newest_number(connection)
+    stored = [connection.execute(_INSERT_EVENT, row).rowcount for row in _rows(connection, events)]
+    connection.execute(_TAKE_NEW, (before,))
+    return ["stored" if count else "duplicate" for count in stored]
 
 
 def _rows(connection: sqlite3.Connection, events: Iterable[StoredEvent]) -> Iterator[tuple[Any, ...]]:

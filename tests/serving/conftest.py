@@ -9,7 +9,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -126,13 +127,24 @@ class StandIn:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real server of this session, with no files and no port."""
+def redis_program() -> str:
+    """The server's program, where one is installed."""
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         pytest.skip("no redis-server is installed: the store in Redis stays untested (tests/system-packages.sh)")
-    folder = tmp_path_factory.mktemp("redis")
-    with running_redis(program, folder) as url:
+    return program
+
+
+@pytest.fixture(scope="session")
+def start_redis(redis_program: str) -> Callable[..., AbstractContextManager[str]]:
+    """Starts a server of its own in a folder, with further settings, until the end of a `with`; gives its URL."""
+    return partial(running_redis, redis_program)
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real server of this session, without a port and without files."""
+    with running_redis(redis_program, tmp_path_factory.mktemp("redis")) as url:
         yield url
 
 
@@ -143,13 +155,20 @@ def running_redis(program: str, folder: Path, *settings: str) -> Iterator[str]:
     command = [program, *where, "--save", "", "--loglevel", "warning", *settings]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        while not (folder / "redis.sock").exists():
+        while not listens(folder / "redis.sock"):
             assert server.poll() is None, "redis-server did not start"
             time.sleep(0.005)
         yield f"unix://{folder}/redis.sock"
     finally:
         server.kill()
         server.wait()
+        (folder / "redis.sock").unlink(missing_ok=True)
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody answers at a socket."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        return asking.connect_ex(str(path)) == 0
 
 
 def emptied(url: str) -> str:
@@ -157,6 +176,12 @@ def emptied(url: str) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushall()
     return url
+
+
+@pytest.fixture(scope="session")
+def new_redis_url(redis_server: str) -> Callable[[], str]:
+    """Gives the URL of a new store in Redis; what was in the one before is gone."""
+    return partial(emptied, redis_server)
 
 
 @pytest.fixture(params=["sqlite file", "redis"])
