@@ -19,7 +19,7 @@ from serving.filters import Filter
 from serving.plan import Plan
 from serving.ranking.blend import blend
 from serving.ranking.ranker_inputs import feature_names, ranker_rows
-from serving.reasons import reasons_for
+
 from serving.retrieval.bitmap import Bitmap, contains, size
 from serving.retrieval.candidates import Candidates, given, retrieve
 from serving.retrieval.eligibility import Eligible, open_to_all
@@ -176,7 +176,7 @@ class Pipeline:
                     probabilities=dict(zip(heads, chances, strict=False)),
                     sources=sources,
                     title=catalogue.title(row),
-                    reasons=reasons_for(here, row, sources) if explain else (),
+                    reasons=(),
                 )
             )
         return tuple(items)
