@@ -17,8 +17,8 @@ from serving.retrieval.device_search import NONE, SEARCH, DeviceSearch
 from serving.retrieval.eligibility import Eligible
 from serving.retrieval.index import ItemIndex, Plan
 from serving.retrieval.scores import dots
-from training import export_search as exporting
-from training.export_search import export_search
+from training.export import search as exporting
+from training.export.search import export_search
 
 DIM = 6
 ROWS = 301

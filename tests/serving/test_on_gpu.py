@@ -20,7 +20,7 @@ from serving.retrieval.device import Device, open_session
 from serving.retrieval.device_search import SEARCH
 from serving.retrieval.eligibility import Eligible
 from serving.retrieval.scores import dots
-from training.export_search import export_search
+from training.export.search import export_search
 
 pytestmark = pytest.mark.gpu
 

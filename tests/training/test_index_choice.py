@@ -12,8 +12,8 @@ from serving.retrieval.bitmap import pack
 from serving.retrieval.eligibility import Eligible
 from serving.retrieval.index import ItemIndex
 from serving.retrieval.scores import dots
-from training import index_choice
-from training.index_choice import choose_index
+from training.export import index_choice
+from training.export.index_choice import choose_index
 
 ITEMS, DIM = 6_000, 16
 
