@@ -6,9 +6,9 @@ answer. All of them go through the user tower and the ranker in one batch each. 
 V hidden parts, K candidates, T history events, D embedding_dim.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from serving.retrieval.candidates import UNRANKED, Candidates, placed_again
 from serving.retrieval.sources import SOURCES
 from serving.situation import Situation, user_vectors
 
+T = TypeVar("T")
 NO_EVENTS: IntArray = np.empty(0, dtype=np.int64)
 Score = Callable[[FloatArray], np.ndarray]
 """From logits float32 [V, K, H] to expected values float64 [V, K]."""
@@ -81,12 +82,14 @@ def _inputs_without(here: Situation, part: Part, whole: SequenceInputs) -> Seque
 
 
 def _person_without(person: Person, part: Part) -> Person:
-    def others(values):  # type: ignore[no-untyped-def]
-        return {name: value for name, value in values.items() if name != part.name}
-
     if part.kind == "context":
-        return replace(person, context=others(person.context))
-    return replace(person, attributes=others(person.attributes), changes=others(person.changes))
+        return replace(person, context=_others(person.context, part.name))
+    attributes, changes = _others(person.attributes, part.name), _others(person.changes, part.name)
+    return replace(person, attributes=attributes, changes=changes)
+
+
+def _others(values: Mapping[str, T], name: str) -> dict[str, T]:
+    return {one: value for one, value in values.items() if one != name}
 
 
 def _candidates_without(here: Situation, candidates: Candidates, part: Part) -> Candidates:
@@ -113,4 +116,6 @@ def _stacked(rows: Sequence[RankerRows]) -> dict[str, np.ndarray]:
 
 
 def _padded(array: FloatArray, length: int) -> FloatArray:
-    return np.pad(array, [(0, length - len(array))] + [(0, 0)] * (array.ndim - 1))
+    padded = np.zeros((length, *array.shape[1:]), dtype=array.dtype)
+    padded[: len(array)] = array
+    return padded

@@ -53,7 +53,8 @@ def placed_again(situation: Situation, before: Candidates) -> Candidates:
     `situation` may show the same rows as that of `before`: the other sources' lists are as they were.
     """
     ranks = before.ranks.copy()
-    personal = {source.name: source.retrieve(situation, size) for source, size in active_sources(situation) if source.personal}
+    active = [(source, size) for source, size in active_sources(situation) if source.personal]
+    personal = {source.name: source.retrieve(situation, size) for source, size in active}
     columns = [column for column, source in enumerate(SOURCES) if source.personal]
     ranks[:, columns] = _ranks(before.rows, personal)[:, columns]
     return Candidates(before.rows, ranks)
