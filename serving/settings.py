@@ -58,5 +58,8 @@ class ServingConfig(StrictConfig):
     merge_items: int = Field(default=2_000, ge=1)
     """Changed items from which on they are merged into files beside the bundle, in a process of its own. What is not
     merged yet makes each further change cost more: about 3 ms for a thousand items."""
+    languages: tuple[str, ...] = Field(default=("en", "pl"), min_length=1)
+    """Languages in which reasons are told, by the names of the files in serving/reasons/languages; whoever asks for
+    none of them is told in the first."""
     newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
     """Newest events of a person that are read from the state; not fewer than the bundle's `pipeline.max_events`."""

@@ -73,7 +73,8 @@ def user_vectors(user_tower: Graph, inputs: Sequence[SequenceInputs], vectors: S
     """float32 [B, D]: the same for several histories, each with its item vectors float32 [T, D]."""
     longest = max(1, *(len(one) for one in vectors))
     feeds = [_feeds(one, own, longest) for one, own in zip(inputs, vectors, strict=True)]
-    return user_tower({name: np.stack([one[name] for one in feeds]) for name in user_tower.inputs})
+    found: FloatArray = user_tower({name: np.stack([one[name] for one in feeds]) for name in user_tower.inputs})
+    return found
 
 
 def _feeds(inputs: SequenceInputs, vectors: FloatArray, padded: int) -> dict[str, np.ndarray]:

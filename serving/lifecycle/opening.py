@@ -84,7 +84,7 @@ def _worker(environment: Mapping[str, str], config: ServingConfig, state: State,
     path, registry = bundle_path(environment), environment.get("TAILORBIRD_REGISTRY")
     open_checked = partial(open_snapshot, log=log, newest_events=config.newest_events, device=config.device)
     snapshot = up_to_date(open_checked(path), log)
-    live = Live(snapshot, Desk(snapshot.pipeline, state, log, config.newest_events))
+    live = Live(snapshot, Desk(snapshot.pipeline, state, log, config.newest_events, languages=config.languages))
     leave_alone()
     lock, url = machine_lock(Path(registry) if registry else path), environment.get("TAILORBIRD_STATE", DEFAULT_URL)
     starter = None if in_memory(url) else MergeStarter(live, absolute_url(url), config.merge_items)

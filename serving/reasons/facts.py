@@ -7,6 +7,8 @@ To add one: a function here, its line in `FACTS`, its code in `serving/answers.p
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+import numpy as np
+
 from features.moments import DAY
 from serving.answers import Code, Reason
 from serving.situation import Situation
@@ -17,7 +19,7 @@ Fact: TypeAlias = Callable[[Situation, int], Reason]
 
 def _popular(here: Situation, row: int) -> Reason:
     statistics = here.bundle.statistics
-    chosen = int(statistics.popularity[row])
+    chosen = int(statistics.popularity[np.array([row])][0])
     return Reason("popular", place=statistics.place_by_popularity(row), count=chosen)
 
 
@@ -26,7 +28,8 @@ def _trending(here: Situation, row: int) -> Reason:
 
 
 def _new(here: Situation, row: int) -> Reason:
-    return Reason("new", days=max(0, (here.moment - int(here.bundle.statistics.first_seen[row])) // DAY))
+    first = int(here.bundle.statistics.first_seen[np.array([row])][0])
+    return Reason("new", days=max(0, (here.moment - first) // DAY))
 
 
 FACTS: Mapping[Code, Fact] = {"popular": _popular, "trending": _trending, "new": _new}

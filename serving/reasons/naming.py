@@ -25,21 +25,23 @@ LIKE = 0.5
 
 
 def named(here: Situation, candidates: Candidates, explained: IntArray, weighed: Weighed) -> list[tuple[Reason, ...]]:
-    """The reasons of each explained item, int64 [N] places among the candidates."""
+    """The reasons of each explained item, int64 [N] places among the candidates; never none."""
     return [
-        _ordered([*_measured(here, int(candidates.rows[index]), weighed, mine), *_facts(here, candidates, index, weighed, mine)])
+        _chosen([*_measured(here, candidates, index, weighed, mine)], [*_facts(here, candidates, index, weighed, mine)])
         for mine, index in enumerate(explained.tolist())
     ]
 
 
-def _ordered(reasons: list[Reason]) -> tuple[Reason, ...]:
-    """Never empty: where nothing speaks for an item by itself, that is said."""
-    strongest_first = sorted(reasons, key=lambda one: (-max(one.places, 0), -one.weight))
+def _chosen(measured: list[Reason], facts: list[Reason]) -> tuple[Reason, ...]:
+    """What lifts an item, strongest first; if nothing does, what is true of it; if there is nothing, just that."""
+    lifting = [*measured, *(one for one in facts if one.weight > 0)]
+    strongest_first = sorted(lifting or facts, key=lambda one: (-max(one.places, 0), -one.weight))
     return tuple(strongest_first) or (Reason("general"),)
 
 
-def _measured(here: Situation, row: int, weighed: Weighed, mine: int) -> Iterator[Reason]:
+def _measured(here: Situation, candidates: Candidates, index: int, weighed: Weighed, mine: int) -> Iterator[Reason]:
     """What is known of the person and speaks for an item."""
+    row = int(candidates.rows[index])
     falls, places = weighed.falls[:, mine].tolist(), weighed.places[:, mine].tolist()
     for one in (*_of_past(weighed, mine), *_circumstances(weighed, mine)):
         yield replace(_described(here, row, weighed.parts[one]), weight=falls[one], places=places[one])

@@ -70,7 +70,7 @@ def _most_items(here: Situation, rows: int) -> int:
 
 
 def _others(here: Situation, subset: Candidates, mine: IntArray) -> list[Part]:
-    """The attributes and circumstances that the models read and that are known, and sources that speak for themselves."""
+    """Attributes and circumstances that the models read and that are known, and sources that speak for themselves."""
     schema, person = here.bundle.schema, here.person
     brought = (subset.ranks[mine] != UNRANKED).any(axis=0)
     return [

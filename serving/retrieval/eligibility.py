@@ -4,7 +4,7 @@ Each rule can say which items it keeps away, and why it does so with one of them
 shown comes from the rules that made the answer.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -88,7 +88,7 @@ class Rule(Protocol):
         """Rows that it keeps away, int64 [n]."""
         ...
 
-    def bar(self, asking: Asking, row: int) -> Bar:
+    def bar(self, asking: Asking, row: int, /) -> Bar:
         """Why it keeps one of these rows away."""
         ...
 
@@ -99,7 +99,7 @@ class Excluded:
     def rows(self, asking: Asking) -> IntArray:
         return asking.schema.items.rows(asking.exclude)
 
-    def bar(self, asking: Asking, row: int) -> Bar:
+    def bar(self, _asking: Asking, _row: int, /) -> Bar:
         return Bar("excluded")
 
 
@@ -109,7 +109,7 @@ class TakenLately:
     def rows(self, asking: Asking) -> IntArray:
         return taken_rows(asking.schema, asking.person, asking.moment)
 
-    def bar(self, asking: Asking, row: int) -> Bar:
+    def bar(self, asking: Asking, row: int, /) -> Bar:
         """The event that keeps the item away longest."""
         taken = asking.person.taken_until(asking.moment)
         ends = taken.moments + _spans(asking.schema, taken)

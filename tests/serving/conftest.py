@@ -104,7 +104,7 @@ class StandIn:
         start = int(last[1:]) + 1 if last else 0
         order = [f"i{(start + step) % ITEMS}" for step in range(ITEMS)]
         left = [item for item in order if item not in bought and item not in query.exclude]
-        reasons = (Reason("transitions", last, f"Title {last}", 0.5),) if last and query.explain else ()
+        reasons = (Reason("transitions", 0.5, 2, item_id=last, title=f"Title {last}", times=1),) if last and query.explain else ()
         items = tuple(self._item(item, 1.0 / (1 + place), reasons) for place, item in enumerate(left[: query.k]))
         short = Shortfall(query.k, len(items), "no more items") if len(items) < query.k else None
         return Answer(items, short, {"rank": 0.1})
