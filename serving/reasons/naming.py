@@ -18,8 +18,10 @@ MOST_NAMED = 3
 """Items of the past that are named for one item."""
 SHARE = 0.25
 """What counts less than this share of the strongest item of the past is not named."""
+MATTERS_PAST = 0.05
+"""Share of its score that an item loses without an item of the past that is named, unless it loses a place."""
 MATTERS = 0.01
-"""Share of its score that an item loses without an attribute or circumstance that is named, unless it loses a place."""
+"""The same for attributes and circumstances: of these hardly anything is left out."""
 LIKE = 0.5
 """Cosine from which on two items are called alike."""
 
@@ -51,7 +53,7 @@ def _of_past(weighed: Weighed, mine: int) -> list[int]:
     """Places of the items of the past that speak most for an item, the strongest first."""
     ties = weighed.leads[:, mine] / max(float(np.abs(weighed.leads[:, mine]).max(initial=0.0)), 1e-9)
     counts = np.where(_of_kind(weighed, "events"), weighed.places[:, mine] + 0.5 * ties, 0.0)
-    speaking = (counts > 0) & (counts >= SHARE * counts.max(initial=0.0)) & (weighed.falls[:, mine] > 0)
+    speaking = (counts > 0) & (counts >= SHARE * counts.max(initial=0.0)) & _matters(weighed, mine, MATTERS_PAST)
     strongest_first = np.argsort(-counts, kind="stable")
     return [int(one) for one in strongest_first if speaking[one]][:MOST_NAMED]
 
@@ -59,9 +61,13 @@ def _of_past(weighed: Weighed, mine: int) -> list[int]:
 def _circumstances(weighed: Weighed, mine: int) -> list[int]:
     """Places of the attributes and circumstances that contributed; none of them is left out."""
     kinds = _of_kind(weighed, "attribute") | _of_kind(weighed, "context")
-    falls, places = weighed.falls[:, mine], weighed.places[:, mine]
-    matters = (falls > 0) & ((places > 0) | (falls >= MATTERS * np.abs(weighed.scores[mine])))
-    return np.flatnonzero(kinds & matters).tolist()
+    return np.flatnonzero(kinds & _matters(weighed, mine, MATTERS)).tolist()
+
+
+def _matters(weighed: Weighed, mine: int, share: float) -> BoolArray:
+    """bool [V]: without what an item's score falls, and by a place or this share of it."""
+    falls = weighed.falls[:, mine]
+    return (falls > 0) & ((weighed.places[:, mine] > 0) | (falls >= share * np.abs(weighed.scores[mine])))
 
 
 def _of_kind(weighed: Weighed, kind: str) -> BoolArray:

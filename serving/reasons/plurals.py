@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from features.errors import ConfigError
 
 _RELATION = re.compile(r"(?P<operand>[nivft])\s*(?:%\s*(?P<modulus>\d+)\s*)?(?P<sign>!?=)\s*(?P<values>[\d.,\s]+)")
-CATEGORIES = ("zero", "one", "two", "few", "many", "other")
 
 
 def category(number: int, rules: Mapping[str, str]) -> str:

@@ -1,6 +1,6 @@
 """The languages of reasons: one file each in `languages/`, which is all that another language takes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from string import Formatter
@@ -11,7 +11,7 @@ import yaml
 from features.errors import ConfigError
 from features.moments import to_text
 from serving.answers import Code
-from serving.reasons.plurals import CATEGORIES, category, check_rule
+from serving.reasons.plurals import category, check_rule
 
 FOLDER = Path(__file__).parent / "languages"
 REASONS = (*get_args(Code), "protected_attribute")
@@ -28,6 +28,9 @@ STOPS = (
     "not_found",
     "ranked_low",
 )
+REASON_VALUES = ("title", "times", "name", "value", "place", "count", "days")
+STOP_VALUES = ("place", "k", "score", "needed", "since", "until", "event_type", "event_time", "condition")
+"""What sentences may hold."""
 Template: TypeAlias = str | Mapping[str, str]
 
 
@@ -119,21 +122,23 @@ def language_of(name: str, content: Mapping[str, Any]) -> Language:
         ) from None
     for rule in language.plurals.values():
         check_rule(rule)
-    for section, wanted in (("reasons", REASONS), ("stops", STOPS)):
-        for code in wanted:
-            _check(language, f"{name}: {section}.{code}", getattr(language, section).get(code))
+    for code in REASONS:
+        _check(language, f"{name}: reasons.{code}", language.reasons.get(code), REASON_VALUES)
+    for code in STOPS:
+        _check(language, f"{name}: stops.{code}", language.stops.get(code), STOP_VALUES)
     return language
 
 
-def _check(language: Language, where: str, template: Template | None) -> None:
+def _check(language: Language, where: str, template: Template | None, known: Collection[str]) -> None:
     if template is None:
         raise ConfigError(f"{where} has no sentence", field="serving.languages")
-    if isinstance(template, str):
-        return
-    absent = [one for one in ("by", *language.plurals) if one not in template]
-    strange = [one for one in language.plurals if one not in CATEGORIES]
-    if absent or strange:
-        raise ConfigError(f"{where} lacks {', '.join(absent or strange)}", field="serving.languages")
+    strange = fields_of(template) - set(known)
+    if strange:
+        message = f"{where} asks for {', '.join(sorted(strange))}; there are {', '.join(sorted(known))}"
+        raise ConfigError(message, field="serving.languages")
+    absent = [] if isinstance(template, str) else [one for one in ("by", *language.plurals) if one not in template]
+    if absent:
+        raise ConfigError(f"{where} lacks {', '.join(absent)}", field="serving.languages")
 
 
 def fields_of(template: Template) -> set[str]:
