@@ -63,5 +63,8 @@ class ServingConfig(StrictConfig):
     merged yet makes each further change cost more: about 3 ms for a thousand items."""
     access: AccessConfig = AccessConfig()
     """Who is answered: keys and tokens (docs/access.md)."""
+    languages: tuple[str, ...] = Field(default=("en", "pl"), min_length=1)
+    """Languages in which reasons are told, by the names of the files in serving/reasons/languages; whoever asks for
+    none of them is told in the first."""
     newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
     """Newest events of a person that are read from the state; not fewer than the bundle's `pipeline.max_events`."""

@@ -23,6 +23,7 @@ from serving.bulk.desk import recommend_batch
 from serving.desk.desk import Desk
 from serving.items.desk import change_items
 from serving.items.requests import ItemsRequest
+from serving.person.explain import ExplainReply, ExplainRequest, explain
 from serving.state.audit_log import Ids
 
 
@@ -78,6 +79,7 @@ ENDPOINTS = (
         people=listed_users,
     ),
     Endpoint("/v1/rank", "recommend", RankRequest, ListReply, Desk.rank, budgeted=True, by_token=True),
+    Endpoint("/v1/explain", "recommend", ExplainRequest, ExplainReply, explain, by_token=True),
     Endpoint("/v1/similar", "recommend", SimilarRequest, ListReply, Desk.similar, by_token=True),
     Endpoint(
         "/v1/events", "events", EventsRequest, EventsReply, Desk.events, lane="writes", people=doers, by_token=True

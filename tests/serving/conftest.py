@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +29,7 @@ from features.schema import fit_schema
 from features.vocabulary import RESERVED
 from serving.access.guard import Guard
 from serving.access.settings import AccessConfig
-from serving.answers import Answer, Query, RankedItem, Reason, Shortfall
+from serving.answers import Answer, Obstacle, Query, RankedItem, Reason, Shortfall, Standing
 from serving.catalogue import Catalogue
 from serving.desk.desk import Desk
 from serving.http.door import Door
@@ -107,7 +108,11 @@ class StandIn:
         start = int(last[1:]) + 1 if last else 0
         order = [f"i{(start + step) % ITEMS}" for step in range(ITEMS)]
         left = [item for item in order if item not in bought and item not in query.exclude]
-        reasons = (Reason("transitions", last, f"Title {last}", 0.5),) if last and query.explain else ()
+        reasons = (
+            (Reason("transitions", 0.5, 2, item_id=last, title=f"Title {last}", times=1),)
+            if last and query.explain
+            else ()
+        )
         items = tuple(self._item(item, 1.0 / (1 + place), reasons) for place, item in enumerate(left[: query.k]))
         short = Shortfall(query.k, len(items), "no more items") if len(items) < query.k else None
         return Answer(items, short, {"rank": 0.1})
@@ -117,6 +122,15 @@ class StandIn:
         known = sorted(item for item in set(item_ids) if item in self.bundle.schema.items)
         items = tuple(self._item(item, -place) for place, item in enumerate(known))
         return Answer(items, None, {}, unknown=tuple(item for item in item_ids if item not in known))
+
+    def explain(self, person: Person, item_id: str, query: Query, moment: int) -> Standing:
+        order = [one.item_id for one in self.recommend(person, replace(query, k=ITEMS), moment).items]
+        if item_id not in order:
+            return Standing(item_id, query.k, (Obstacle("excluded" if item_id in query.exclude else "unknown"),))
+        place = order.index(item_id) + 1
+        low = Obstacle("ranked_low", needed=1.0 / query.k)
+        title, found = f"Title {item_id}", () if place <= query.k else (low,)
+        return Standing(item_id, query.k, found, title, place, 1.0 / place)
 
     def similar(self, item_ids: Sequence[str], kind: str, query: Query, moment: int) -> Answer:
         left = [one for one in self.bundle.schema.items.ids if one not in item_ids and one not in query.exclude]
