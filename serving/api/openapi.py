@@ -62,7 +62,7 @@ def _post(endpoint: Endpoint) -> dict[str, Any]:
         "summary": (endpoint.answer.__doc__ or "").split("\n", 1)[0],
         "operationId": endpoint.name,
         "requestBody": {"required": True, **_json(endpoint.request)},
-        "responses": {"200": {"description": "The answer.", **_json(endpoint.reply)}, **_errors(*_ERRORS)},
+        "responses": {"200": {"description": "The answer.", **_content(endpoint)}, **_errors(*_ERRORS)},
     }
 
 
@@ -75,6 +75,12 @@ def _get(path: str, text: str, media_type: str, schema: dict[str, Any]) -> dict[
 def _errors(*statuses: HTTPStatus) -> dict[str, Any]:
     said = {str(int(status)): _ERRORS[status] for status in statuses}
     return {status: {"description": text, **more, **_json(ErrorReply)} for status, (text, more) in said.items()}
+
+
+def _content(endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.media_type == _JSON:
+        return _json(endpoint.reply)
+    return {"content": {endpoint.media_type: {"schema": {"type": "string", "format": "binary"}}}}
 
 
 def _json(model: type) -> dict[str, Any]:

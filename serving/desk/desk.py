@@ -74,6 +74,11 @@ class Desk:
         self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
 
     @property
+    def state(self) -> State:
+        """The store of people."""
+        return self._state
+
+    @property
     def bundle(self) -> str:
         """The short name of the bundle that answers."""
         return self._pipeline.bundle.name

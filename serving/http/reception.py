@@ -36,6 +36,7 @@ from serving.http.wire import (
     to_json,
 )
 from serving.lifecycle.worker import Worker
+from serving.person.privacy import ArchiveReply
 from serving.settings import ServingConfig
 
 WAITING_BATCHES = 3
@@ -45,6 +46,7 @@ REOPEN_SECONDS = 1.0
 MOST_SECONDS = 30.0
 """Between two tries to open a bundle that is refused again and again: hashing a large one takes a core for seconds."""
 
+_AS_FILE = ((b"content-disposition", b'attachment; filename="person.zip"'),)
 _LOG = logging.getLogger("bentoml.tailorbird")
 
 
@@ -143,6 +145,8 @@ def _work(worker: Worker, endpoint: Endpoint, body: bytes, request_id: str, unti
     if isinstance(reply, ListReply):
         for one in reply.degraded or ():
             DEGRADED.labels(one).inc()
+    if isinstance(reply, ArchiveReply):
+        return Response(HTTPStatus.OK, reply.content, endpoint.media_type.encode(), _AS_FILE)
     return Response(HTTPStatus.OK, to_json(reply))
 
 
