@@ -16,7 +16,7 @@ from features.moments import SECOND, to_text
 from features.person import RECENT_EVENTS, Person
 from serving.access.tokens import Tokens
 from serving.answers import Answer, Query
-from serving.api.replies import EventReply, EventsReply, ListReply, PastEvent, ProfileReply, list_reply
+from serving.api.replies import EventsReply, ListReply, PastEvent, ProfileReply, list_reply
 from serving.api.requests import (
     EventsRequest,
     PersonalRequest,
@@ -29,7 +29,7 @@ from serving.api.requests import (
 from serving.budget import NEVER, Deadline, UsualTimes
 from serving.desk.breaker import Breaker
 from serving.desk.inline import with_events
-from serving.desk.intake import Intake
+from serving.desk.intake import Intake, event_reply
 from serving.desk.watching import watch_events, watch_list
 from serving.filters import Filter, FilterReader
 from serving.pipeline import Pipeline
@@ -96,6 +96,11 @@ class Desk:
         self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
 
     @property
+    def state(self) -> State:
+        """The store of people."""
+        return self._state
+
+    @property
     def bundle(self) -> str:
         """The short name of the bundle that answers."""
         return self.pipeline.bundle.name
@@ -138,10 +143,7 @@ class Desk:
         now = self.clock()
         checked = [self._intake.posted(content, now) for content in request.events]
         outcomes = iter(self._state.append([one for one in checked if isinstance(one, StoredEvent)]))
-        results = [
-            EventReply(event_id=one.event_id, status=next(outcomes)) if isinstance(one, StoredEvent) else one
-            for one in checked
-        ]
+        results = [event_reply(one, next(outcomes)) if isinstance(one, StoredEvent) else one for one in checked]
         statuses = [result.status for result in results]
         watch_events(statuses, (one for one in checked if isinstance(one, StoredEvent)), now)
         return EventsReply(

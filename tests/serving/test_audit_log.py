@@ -116,7 +116,7 @@ def test_nobody_can_tell_whom_an_entry_was_about_after_an_erasure(state: State) 
     for user in ("ann", "bob", "ann"):
         state.audit_log.note(deed(user, action="profile"))
     before = state.audit_log.after(0)
-    state.audited(deed("ann", action="privacy_erase")).erase("ann")
+    state.audited(deed("ann", action="privacy_erase")).erase("ann", moment=0)
     assert state.audit_log.after(0)[:3] == before, "the entries stay"
     assert state.audit_log.after(0)[3].action == "privacy_erase"
     assert state.audit_log.keys("ann") == []
@@ -140,7 +140,7 @@ def test_the_entries_of_a_visitor_become_those_of_the_user(state: State) -> None
     state.audit_log.note(Deed("preferences", "k_1", 6, people=[(None, "v")]))
     state.link("v", "ann")
     assert about(state, "ann") == about(state, None, "v") == ["consent", "preferences"]
-    state.erase("ann")
+    state.erase("ann", moment=0)
     assert about(state, "ann") == about(state, None, "v") == []
 
 

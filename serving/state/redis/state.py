@@ -1,6 +1,7 @@
 """The `State` of several machines: each write is one script, so that a person's events, what they took and the marks
 by which a repeat is known change together."""
 
+import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import copy
 from itertools import islice
@@ -10,6 +11,7 @@ from features.errors import RequestError, StateError
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
 from serving.state.audit_log import Deed
+from serving.state.erasures import Erasure
 from serving.state.places import RedisPlace
 from serving.state.protocol import Loaded, Outcome, StoredEvent, UserAttributes
 from serving.state.redis import rows
@@ -108,11 +110,13 @@ class RedisState:
     def export(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, Any]:
         return rows.exported(self._rows(user_id, anonymous_id, *_EXPORTED))
 
-    def erase(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, int]:
+    def erase(self, user_id: str | None, anonymous_id: str | None = None, *, moment: int) -> Erasure:
+        held = self.export(user_id, anonymous_id)
         ids, *counts = self._connections.write("erase", rows.perhaps(user_id), rows.perhaps(anonymous_id))
         if ids:
             self._connections.ask(lambda client: forget_on_disk(client, self._patience))
-        return {**dict(zip(PERSONAL, counts, strict=True)), "ids": ids}
+        removed = {**dict(zip(PERSONAL, counts, strict=True)), "ids": ids}
+        return Erasure(secrets.token_hex(16), moment, removed, held["user_ids"], held["anonymous_ids"])
 
     def user_ids(self) -> Iterator[str]:
         last: str | None = None
