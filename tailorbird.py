@@ -55,7 +55,7 @@ def tune(
     runs/CONFIG-TIME: it holds the report tuning.md, and goes on where it stood when it is given again. `frames` as for
     `train`. Raises ConfigError, also when the minutes are too few, and DataError when a check finds an error.
     """
-    from training.tuning import tune as search
+    from training.tuning.tune import tune as search
 
     source = Path(config)
     target = Path(output) if output else source.with_name(f"{source.stem}-tuned.yaml")
@@ -69,7 +69,7 @@ def evaluate(config: Path | str, run: Path | str | None = None, share: float = 0
     Raises ConfigError when events have no time, and DataError when a check finds an error.
     """
     from training.config import read_training_config
-    from training.rolling import evaluate as roll
+    from training.evaluation.rolling import evaluate as roll
     from training.run import checked_tables
 
     settings, folder = read_training_config(config)
@@ -259,7 +259,7 @@ def tune_(config: Path, minutes: float, run: Path | None, output: Path | None) -
 def evaluate_(config: Path, run: Path | None, share: float, k: int) -> None:
     """Train on the first part of the events by time, predict each later one, and compare with baselines."""
     result = evaluate(config, run, share, k)
-    from training.rolling import as_text
+    from training.evaluation.rolling import as_text
 
     click.echo(as_text(result))
 

@@ -128,17 +128,15 @@ def storable(statements: Sequence[Statement], rules: ConsentRules, moment: int) 
 def stricter(first: Iterable[Statement], second: Iterable[Statement]) -> list[Statement]:
     """What two people who turn out to be one must be taken to say, beside all that they said: denied beats granted.
 
-    A purpose on which one was silent keeps the other's answer. The new statements have the newest moment of both, so
-    that they are in force once they come after the others of that moment.
+    A purpose on which one was silent keeps the other's answer. The new statements have the moments of the answers that
+    they overrule, so that they are in force once they come after these.
     """
-    newest = [_answers(first), _answers(second)]
-    both = newest[0].keys() & newest[1].keys()
+    mine, theirs = _answers(first), _answers(second)
+    pairs = [sorted((mine[key], theirs[key]), key=lambda one: one.value) for key in sorted(mine.keys() & theirs.keys())]
     return [
-        Statement(
-            "consent", purpose, "denied", max(one[purpose].moment for one in newest), "merge: the stricter answer"
-        )
-        for purpose in sorted(both)
-        if {one[purpose].value for one in newest} == {"granted", "denied"}
+        Statement("consent", denied.key, "denied", granted.moment, MERGED)
+        for denied, granted in pairs
+        if (denied.value, granted.value) == ("denied", "granted") and granted.moment >= denied.moment
     ]
 
 

@@ -31,9 +31,9 @@ from serving.retrieval.statistics import Statistics
 from serving.retrieval.transitions import Transitions
 from serving.settings import PipelineSettings
 
-FORMAT = 3
+FORMAT = 4
 """2: the fingerprint covers the whole manifest, not the hashes of the files alone. 3: item ids, titles and orders are
-mapped files."""
+mapped files. 4: beside the index stands how many cells are searched for how many items."""
 MANIFEST = "manifest.json"
 _REQUIRED = ("fingerprint", "schema", "files")
 

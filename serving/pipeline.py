@@ -125,7 +125,7 @@ class Pipeline:
     def _filtering(self, passing: Bitmap | None, eligible: Eligible) -> Filtering | None:
         if passing is None:
             return None
-        plan = self.bundle.index.plan(eligible)
+        plan = self.bundle.index.plan(eligible, self.bundle.settings.sources.nearest)
         items = len(self.bundle.catalogue) - RESERVED
         return Filtering(size(passing) / max(items, 1), plan.name, plan.cells)
 

@@ -10,8 +10,8 @@ from features.dataset import DatasetConfig
 from features.strict import StrictConfig
 from models.config import RankerConfig, TowerConfig
 from serving.settings import PipelineSettings, ServingConfig
-from training.ranker import RankerFitConfig
-from training.towers import TowerFitConfig
+from training.ranker.fit import RankerFitConfig
+from training.towers.fit import TowerFitConfig
 
 
 class EvaluationConfig(StrictConfig):

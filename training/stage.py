@@ -27,14 +27,14 @@ from serving.retrieval.device_search import SEARCH
 from serving.retrieval.transitions import TransitionSettings
 from serving.situation import user_vector
 from training.config import TrainingConfig
-from training.export import export_item_tower, export_user_tower
-from training.export_search import export_search
-from training.index_choice import choose_index
+from training.export.index_choice import choose_index
+from training.export.modules import export_item_tower, export_user_tower
+from training.export.search import export_search
 from training.moments import wanted_turns
 from training.statistics import fit_statistics, item_rows
-from training.tower_data import ValidationPerson, tower_data
-from training.towers import FittedTowers, fit_towers
-from training.transitions import fit_transitions
+from training.towers.data import ValidationPerson, tower_data
+from training.towers.fit import FittedTowers, fit_towers
+from training.transitions.fit import fit_transitions
 
 EMBEDDING_BATCH = 1024
 QUERIES = 200

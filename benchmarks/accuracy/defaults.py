@@ -21,18 +21,12 @@ from features.errors import TailorbirdError
 from serving.bundle import open_bundle
 from serving.pipeline import Pipeline
 from training.config import read_training_config
-from training.evaluation import TOWERS, WHOLE, judged, served
-from training.metrics import gains, paired_interval, per_user
+from training.evaluation.judging import TOWERS, WHOLE, judged, served
+from training.evaluation.metrics import gains, paired_interval, per_user
 from training.quiet import quiet
-from training.run import (
-    Run,
-    checked_tables,
-    claim_folder,
-    first_stage,
-    judged_moments,
-    ranked_stage,
-    transition_settings,
-)
+from training.run import checked_tables
+from training.run_folder import Run, claim_folder
+from training.steps import first_stage, judged_moments, ranked_stage, transition_settings
 
 SYSTEMS = (WHOLE, TOWERS)
 

@@ -21,8 +21,8 @@ import torch
 
 from features.arrays import IntArray
 from models.config import TowerConfig
-from training.tower_data import TowerData
-from training.towers import TowerFitConfig, batch_plan
+from training.towers.data import TowerData
+from training.towers.fit import TowerFitConfig, batch_plan
 
 FORWARD_AND_BACKWARD = 3
 MATRIX = 2_048

@@ -28,8 +28,8 @@ WHERE = {
     "memory of the whole training",
     "transitions": f"source `transitions` of the same bundles: {FROM_BUNDLE}; seconds of choosing the settings and "
     "of counting, memory of ranking",
-    "markov": "counted by training/baselines.py and ranked in an environment without torch, with the bundle's "
-    "vocabulary and filter; seconds of counting, memory of ranking",
+    "markov": "counted by training/evaluation/baselines.py and ranked in an environment without torch, with the "
+    "bundle's vocabulary and filter; seconds of counting, memory of ranking",
     "popularity": f"source `popular` of the same bundle: {FROM_BUNDLE}; seconds of counting, memory of ranking",
 }
 

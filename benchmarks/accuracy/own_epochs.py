@@ -11,8 +11,8 @@ from benchmarks.accuracy.operations import epoch_operations, matrix_rate
 from features.tables import load_tables
 from training.config import read_training_config
 from training.stage import item_codes, schema_of
-from training.tower_data import tower_data
-from training.towers import fit_towers, narrow_type
+from training.towers.data import tower_data
+from training.towers.fit import fit_towers, narrow_type
 
 EPOCHS = 3
 

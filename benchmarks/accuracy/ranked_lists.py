@@ -24,10 +24,10 @@ from serving.bundle import Bundle, open_bundle
 from serving.retrieval.sources import SOURCES, best
 from serving.retrieval.transitions import Transitions
 from serving.situation import Situation, situation
-from training.baselines import markov_chain
+from training.evaluation.baselines import markov_chain
 from training.moments import wanted_turns
 from training.statistics import item_rows
-from training.transitions import fit_transitions
+from training.transitions.fit import fit_transitions
 
 BY_SOURCE = {"two-towers": "nearest", "transitions": "transitions", "popularity": "popular"}
 """The source that each of our single systems is."""

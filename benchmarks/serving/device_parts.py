@@ -94,7 +94,7 @@ def measure_search_in_graph(plan: Plan) -> dict[str, Any]:
     vectors, queries = _vectors(plan)
     _require_provider(plan)
     from serving.retrieval.device_search import SEARCH, DeviceSearch
-    from training.export_search import export_search
+    from training.export.search import export_search
 
     with TemporaryDirectory() as folder:
         export_search(vectors.shape[1], Path(folder) / SEARCH)
@@ -164,7 +164,7 @@ def _graph_speed(
 ) -> dict[str, Any]:
     _require_provider(plan)
     from serving.graph import Graph
-    from training.export_graph import export_graph
+    from training.export.graph import export_graph
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "graph.onnx"

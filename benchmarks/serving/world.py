@@ -36,13 +36,13 @@ from serving.retrieval.candidates import retrieve
 from serving.retrieval.transitions import Transitions, TransitionSettings
 from serving.situation import situation
 from training.config import TrainingConfig
-from training.export import export_ranker
-from training.golden import simulated_people
+from training.export.golden import simulated_people
+from training.export.modules import export_ranker
 from training.quiet import quiet
 from training.stage import item_codes, lay_out_towers, schema_of
 from training.statistics import fit_statistics
-from training.towers import FittedTowers
-from training.transitions import MAX_ENTRIES
+from training.towers.fit import FittedTowers
+from training.transitions.fit import MAX_ENTRIES
 
 FOLDER = ROOT / "var" / "bench" / "serving"
 SIZES = {"27k": 27_000, "1m": 1_000_000}
@@ -60,8 +60,7 @@ SOURCES = (
     "serving/s*.py",
     "serving/t*.py",
     "training/stage.py",
-    "training/export*.py",
-    "training/golden.py",
+    "training/export/*.py",
 )
 """A bundle is built again when one of these changed."""
 FOLLOWERS = 60

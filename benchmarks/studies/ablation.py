@@ -21,10 +21,10 @@ from serving.bundle import Bundle
 from serving.retrieval.candidates import retrieve
 from serving.situation import situation
 from training.config import TrainingConfig
-from training.evaluation import TOWERS, WHOLE
-from training.examples import in_parallel
-from training.metrics import Judged, gains, paired_interval, per_user
+from training.evaluation.judging import TOWERS, WHOLE
+from training.evaluation.metrics import Judged, gains, paired_interval, per_user
 from training.moments import Moment, moments_among
+from training.ranker.examples import in_parallel
 from training.run import FirstFit, first_fit
 from training.slices import cut_moment
 from training.stage import part_of

@@ -40,9 +40,9 @@ from serving.retrieval.candidates import given, retrieve
 from serving.retrieval.eligibility import open_to
 from serving.situation import situation
 from training.config import TrainingConfig
-from training.examples import in_parallel
-from training.metrics import per_user
+from training.evaluation.metrics import per_user
 from training.moments import Moment, moments_among
+from training.ranker.examples import in_parallel
 from training.run import train_on
 
 K = 20

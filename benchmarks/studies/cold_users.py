@@ -33,9 +33,9 @@ from serving.bundle import Bundle, open_bundle
 from serving.retrieval.candidates import retrieve
 from serving.situation import Situation, situation
 from training.config import TrainingConfig
-from training.examples import in_parallel
-from training.metrics import per_user
+from training.evaluation.metrics import per_user
 from training.moments import Moment, first_of_runs, moments_among
+from training.ranker.examples import in_parallel
 from training.run import first_fit
 
 PREFIXES = (0, 1, 2, 5, 10)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from features.arrays import IntArray
-from training.metrics import RESAMPLES, Doubles, Interval
+from training.evaluation.metrics import RESAMPLES, Doubles, Interval
 
 SMALLEST = 1e-6
 BOUND = 8.0

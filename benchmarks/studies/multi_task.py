@@ -36,13 +36,14 @@ from serving.pipeline import Pipeline
 from serving.ranking.ranker_inputs import ranker_rows
 from serving.retrieval.candidates import given, retrieve
 from serving.situation import situation
-from training.calibrating import platt_line
 from training.config import TrainingConfig
-from training.evaluation import labelled
-from training.examples import in_parallel
-from training.metrics import calibration_table
+from training.evaluation.judging import labelled
+from training.evaluation.metrics import calibration_table
 from training.moments import Moment, first_of_runs, moments_among
-from training.run import FirstFit, Run, first_fit
+from training.ranker.calibrating import platt_line
+from training.ranker.examples import in_parallel
+from training.run import FirstFit, first_fit
+from training.run_folder import Run
 from training.slices import A, B
 from training.statistics import item_rows
 

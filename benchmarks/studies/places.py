@@ -16,7 +16,7 @@ from serving.retrieval.bitmap import unpack
 from serving.retrieval.candidates import Candidates
 from serving.retrieval.scores import dots
 from serving.situation import Situation
-from training.metrics import Doubles, gains, paired_interval, per_user
+from training.evaluation.metrics import Doubles, gains, paired_interval, per_user
 from training.moments import Moment
 
 

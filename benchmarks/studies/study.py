@@ -22,7 +22,7 @@ from features.events import Tables
 from features.frames import Frames
 from features.tables import fingerprint
 from training.config import TrainingConfig, read_training_config
-from training.metrics import Interval
+from training.evaluation.metrics import Interval
 from training.run import checked_tables
 
 HERE = Path(__file__).parent

@@ -1,7 +1,7 @@
 """Exact nearest-item search on a device: one matrix product over all items, and the best of it.
 
 FAISS has the same on a GPU, but no package of it for the CUDA that ONNX Runtime needs is in our locks; a product and
-a top-k are two nodes of a graph (`search.onnx` of a bundle, written by training/export_search.py). The item vectors
+a top-k are two nodes of a graph (`search.onnx` of a bundle, written by training/export/search.py). The item vectors
 are copied to the device once; a call sends a query and a bitmap of R / 8 bytes, and gets rows back.
 R item rows, B queries, D embedding_dim.
 """

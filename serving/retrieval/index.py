@@ -4,13 +4,16 @@ The index holds L2-normalised vectors by item row and searches by inner product,
 trained on. The rows that may be shown are given to the search, so that no other ever takes an answer's place:
 
 - exact: all rows of a small catalogue are looked at, and all eligible rows when they are few;
-- probed: of a large catalogue the nearest cells are searched, more of them the fewer rows are eligible;
+- probed: of a large catalogue the nearest cells are searched, more of them the fewer rows are eligible and the more
+  are wanted;
 - on a device all rows are looked at, however many there are (serving/retrieval/device_search.py).
 
 What is found is put in order by exact products. Rows that changed since the index was written are left out of the
 search and looked at one by one. One query per call: batched queries change low bits (DESIGN.md, "Direction").
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,6 +31,9 @@ from serving.retrieval.scores import best_of, dots
 NORM_TOLERANCE = 1e-3
 SPARE = 32
 """Rows that a search in codes brings beyond those asked for: exact products may put them before others."""
+SAMPLED = 64
+"""Vectors that k-means sees for each cell."""
+PROBES = ".probes.json"
 
 PlanName = Literal["exact", "probed"]
 
@@ -50,11 +56,14 @@ class ItemIndex:
         vectors: ByRow[np.float32],
         changed: IntArray | None = None,
         on_device: DeviceSearch | None = None,
+        probes: Mapping[int, int] | None = None,
     ) -> None:
         """`vectors` float32 [R, D] by row; `changed` rows [n] ascending, whose vectors the index does not know.
 
-        `on_device` searches in place of `index`, over the same vectors.
+        `on_device` searches in place of `index`, over the same vectors. `probes` as the attribute of that name.
         """
+        self.probes = dict(sorted((probes or {}).items()))
+        """How many cells are searched when every row is eligible, by the number of rows wanted; none when exact."""
         self._index = index
         self._vectors = vectors
         self._changed = np.empty(0, dtype=np.int64) if changed is None else changed
@@ -81,6 +90,7 @@ class ItemIndex:
         """
         _require_unit(vectors)
         index = faiss.index_factory(vectors.shape[1], f"IVF{cells},{codes}", faiss.METRIC_INNER_PRODUCT)
+        index.cp.max_points_per_centroid = SAMPLED  # type: ignore[attr-defined]
         if like is not None:
             index.quantizer.add(like._index.quantizer.reconstruct_n(0, cells))  # type: ignore[attr-defined]
         index.train(np.ascontiguousarray(vectors[np.any(vectors, axis=1)]))
@@ -92,29 +102,25 @@ class ItemIndex:
         """Number of cells; 0 for an exact index."""
         return int(getattr(self._index, "nlist", 0))
 
-    @property
-    def probes(self) -> int:
-        """Cells that are searched when every row is eligible; stored with the index."""
-        return int(getattr(self._index, "nprobe", 0))
-
-    @probes.setter
-    def probes(self, number: int) -> None:
-        self._index.nprobe = number  # type: ignore[attr-defined]
+    def with_probes(self, probes: Mapping[int, int]) -> "ItemIndex":
+        """The same index, searched in other numbers of cells."""
+        return ItemIndex(self._index, self._vectors, self._changed, self._on_device, probes)
 
     def with_changes(self, vectors: ByRow[np.float32], changed: IntArray) -> "ItemIndex":
         """The same index over vectors of which some rows are others than those that it was built from."""
-        return ItemIndex(self._index, vectors, changed, self._on_device)
+        return ItemIndex(self._index, vectors, changed, self._on_device, self.probes)
 
-    def plan(self, eligible: Eligible) -> Plan:
-        """How these rows would be searched."""
+    def plan(self, eligible: Eligible, count: int) -> Plan:
+        """How the best `count` of these rows would be searched."""
         if self._on_device is not None or not self.cells or eligible.few is not None:
             return Plan("exact")
         share = eligible.count / len(self._vectors)
-        return Plan("probed", min(self.cells, int(np.ceil(self.probes / share))))
+        probes = next((cells for most, cells in self.probes.items() if count <= most), self.cells)
+        return Plan("probed", min(self.cells, int(np.ceil(probes / share))))
 
     def search(self, query: FloatArray, count: int, eligible: Eligible) -> IntArray:
         """Rows of the `count` best eligible items, best first; query float32 [D]."""
-        plan = self.plan(eligible)
+        plan = self.plan(eligible, count)
         if self.cells and plan.name == "exact" and eligible.few is not None:
             rows = eligible.few
         else:
@@ -150,18 +156,24 @@ class ItemIndex:
         rows = np.ascontiguousarray(changed, dtype=np.int64)
         index.remove_ids(faiss.IDSelectorBatch(rows))
         index.add_with_ids(np.ascontiguousarray(vectors[rows], dtype=np.float32), rows)
-        return cls(index, vectors)
+        return cls(index, vectors, probes=_read_probes(path))
 
     def save(self, path: Path) -> None:
-        """Write the index file."""
+        """Write the index file, and beside it in how many cells it is searched."""
         faiss.write_index(self._index, str(path))
+        path.with_suffix(PROBES).write_text(json.dumps(self.probes), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path, vectors: ByRow[np.float32], on_device: DeviceSearch | None = None) -> "ItemIndex":
         """Map an index file that a manifest's hash vouches for; pages are shared between processes."""
         faiss.omp_set_num_threads(1)
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
-        return cls(index, vectors, on_device=on_device)
+        return cls(index, vectors, on_device=on_device, probes=_read_probes(path))
+
+
+def _read_probes(path: Path) -> dict[int, int]:
+    content = json.loads(path.with_suffix(PROBES).read_text(encoding="utf-8"))
+    return {int(count): int(cells) for count, cells in content.items()}
 
 
 def _require_unit(vectors: FloatArray) -> None:

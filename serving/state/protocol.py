@@ -9,18 +9,20 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
+from serving.state.audit_log import AuditLog, Deed
 
 Outcome: TypeAlias = Literal["stored", "duplicate", "not_stored"]
 Admit: TypeAlias = Callable[[Sequence[Statement]], bool]
 """Whether anything may be stored of a person, given all their statements; of a stranger there are none.
 
 A backend asks it once per person within the write itself, so that no write slips past a withdrawal that came before:
-SQLite inside the transaction, Redis on statements that it watches (WATCH), trying again when they changed. It is pure
-and may be called again. A person who is refused leaves no trace: no event, no attribute, no id.
+SQLite inside the transaction, Redis on statements of which the script then checks that they are still all (optimistic,
+as WATCH is), trying again when they are not. It is pure and may be called again. A person who is refused leaves no
+trace: no event, no attribute, no id.
 """
 
 
-def everyone(statements: Sequence[Statement]) -> bool:
+def everyone(_statements: Sequence[Statement]) -> bool:
     """Admits whoever it is: for data whose consent was decided before."""
     return True
 
@@ -74,6 +76,13 @@ class State(Protocol):
     Every method is atomic, may be called from any thread, and raises `StateError` when the store does not
     answer. What one process commits, every other process on the store sees in its next read.
     """
+
+    def audited(self, deed: Deed) -> "State":
+        """The same store for one call: its first transaction that changes something notes the deed too."""
+
+    @property
+    def audit_log(self) -> AuditLog:
+        """The audit log of this store."""
 
     def append(self, events: Sequence[StoredEvent], admit: Admit = everyone) -> list[Outcome]:
         """Store events in one transaction, each once; an event older than others takes its place in time.
@@ -143,6 +152,9 @@ class State(Protocol):
 
     def check(self) -> None:
         """Raises `StateError` unless the store answers."""
+
+    def losses(self) -> str:
+        """What a crash or a power loss can take of what was acknowledged, in a few words for whoever runs the store."""
 
     def close(self) -> None:
         """Give back files and connections."""

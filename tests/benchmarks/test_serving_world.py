@@ -25,7 +25,7 @@ from serving.golden import check_golden
 from serving.pipeline import Pipeline
 from serving.situation import situation
 from serving.state import open_item_log, open_state
-from training.golden import simulated_people
+from training.export.golden import simulated_people
 
 ITEMS, USERS = 300, 40
 

@@ -20,8 +20,8 @@ from features.people import People
 from features.schema import FieldSize, fit_schema
 from features.tables import load_tables
 from training.config import TrainingConfig
-from training.evaluation import TOWERS, WHOLE
-from training.metrics import Interval
+from training.evaluation.judging import TOWERS, WHOLE
+from training.evaluation.metrics import Interval
 from training.moments import moments_among
 from training.slices import cut
 

@@ -14,7 +14,7 @@ from models.config import RankerConfig, TowerConfig
 from models.item_tower import ItemTower
 from models.ranker import Ranker
 from models.user_tower import ServedUserTower, UserTower, UserTowerInputs
-from training.export_graph import export_graph, require_axes
+from training.export.graph import export_graph, require_axes
 
 CONFIG = TowerConfig(embedding_dim=16, blocks=2, heads=2)
 FIELDS = (FieldSize("genre", 3, 9), FieldSize("year", 1, 6))

@@ -13,7 +13,7 @@ from serving.lifecycle.opening import open_worker, serving_config
 from serving.retrieval import device
 from serving.retrieval.device import CPU, CUDA, open_session, require_provider
 from serving.retrieval.device_search import SEARCH, search_on
-from training.export_search import export_search
+from training.export.search import export_search
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from serving.retrieval.device_search import NONE, SEARCH, DeviceSearch
 from serving.retrieval.eligibility import Eligible
 from serving.retrieval.index import ItemIndex, Plan
 from serving.retrieval.scores import dots
-from training import export_search as exporting
-from training.export_search import export_search
+from training.export import search as exporting
+from training.export.search import export_search
 
 DIM = 6
 ROWS = 301
@@ -94,10 +94,10 @@ def test_users_of_a_batch_each_have_their_own_rows(vectors: np.ndarray, graph: P
 def test_a_large_catalogue_is_looked_at_whole(vectors: np.ndarray, graph: Path) -> None:
     trained = ItemIndex.train(vectors, 2, "Flat")
     everything = Eligible(pack(np.ones(30_000, dtype=np.bool_)))
-    assert trained.plan(everything).name == "probed"
+    assert trained.plan(everything, 20).name == "probed"
     device = ItemIndex(trained._index, vectors, on_device=DeviceSearch(graph, vectors, "cpu"))
-    assert device.plan(everything) == Plan("exact")
-    assert device.with_changes(vectors, np.array([5])).plan(everything) == Plan("exact")
+    assert device.plan(everything, 20) == Plan("exact")
+    assert device.with_changes(vectors, np.array([5])).plan(everything, 20) == Plan("exact")
 
 
 def test_a_bundle_holds_the_graph_for_its_own_vectors(trained: Any) -> None:

@@ -130,7 +130,7 @@ def test_an_index_of_cells_takes_up_changed_and_new_rows(tmp_path: Path, monkeyp
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors[:2] = 0
     index = ItemIndex.train(vectors[:400], 4, "Flat")
-    index.probes = 4
+    index = index.with_probes({50: 4})
     index.save(tmp_path / "index.faiss")
     changed = np.array([7, 399, *range(400, 450)])
     vectors[7], vectors[399] = vectors[8], 0.0

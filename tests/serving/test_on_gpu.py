@@ -20,7 +20,7 @@ from serving.retrieval.device import Device, open_session
 from serving.retrieval.device_search import SEARCH
 from serving.retrieval.eligibility import Eligible
 from serving.retrieval.scores import dots
-from training.export_search import export_search
+from training.export.search import export_search
 
 pytestmark = pytest.mark.gpu
 
@@ -81,7 +81,7 @@ def test_a_search_finds_the_same_rows(bundles: tuple[Bundle, Bundle]) -> None:
         eligible = Eligible(pack(allowed)).among(of_processor.catalogue.placed)
         for row in draw.integers(RESERVED, len(vectors), 20):
             found = [one.index.search(vectors[row], 30, eligible) for one in bundles]
-            assert of_device.index.plan(eligible).name == "exact"
+            assert of_device.index.plan(eligible, 20).name == "exact"
             first, second = (dots(vectors[rows], vectors[row]) for rows in found)
             np.testing.assert_allclose(second, first, rtol=0, atol=NEAR)
             assert set(found[1]) <= set(np.flatnonzero(eligible.mask(len(vectors))))

@@ -16,8 +16,8 @@ import pytest
 from features.arrays import IntArray
 from features.vocabulary import RESERVED
 from serving.retrieval.transitions import TransitionSettings
-from training.baselines import Scorer, markov_chain
-from training.transitions import fit_transitions
+from training.evaluation.baselines import Scorer, markov_chain
+from training.transitions.fit import fit_transitions
 
 DATA = Path(os.environ.get("TAILORBIRD_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 PUBLISHED = {

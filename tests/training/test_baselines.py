@@ -5,7 +5,7 @@ import pytest
 
 from features.errors import DataError
 from features.vocabulary import RESERVED
-from training.baselines import MILLISECONDS_PER_DAY, Popularity, RecentPopularity, Scorer, markov_chain
+from training.evaluation.baselines import MILLISECONDS_PER_DAY, Popularity, RecentPopularity, Scorer, markov_chain
 
 R = 8
 NOBODY = np.zeros(0, dtype=np.int64)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.calibrating import calibrate, platt_line
+from training.ranker.calibrating import calibrate, platt_line
 
 
 def test_the_line_that_made_the_labels_is_found() -> None:

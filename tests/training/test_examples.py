@@ -14,10 +14,10 @@ from serving.retrieval.candidates import retrieve
 from serving.retrieval.sources import SOURCES
 from serving.situation import situation
 from serving.state import load_tables_into_state, open_state
-from training.evaluation import MARKOV, TOWERS, WHOLE, judge, judged, served
-from training.examples import Examples, make_examples
-from training.metrics import accuracy
+from training.evaluation.judging import MARKOV, TOWERS, WHOLE, judge, judged, served
+from training.evaluation.metrics import accuracy
 from training.moments import Moment, moments_among
+from training.ranker.examples import Examples, make_examples
 from training.stage import part_of, schema_of
 from training.statistics import item_rows
 
@@ -97,7 +97,7 @@ def test_features_have_names_and_are_finite(trained: Any, examples: Examples) ->
 
 
 def test_every_system_is_judged_on_the_same_moments(trained: Any, people: People, moments: list[Moment]) -> None:
-    from training.baselines import markov_chain
+    from training.evaluation.baselines import markov_chain
 
     config = trained.config
     part = part_of(config.dataset, trained.tables, np.ones(len(trained.tables.events), dtype=bool))
@@ -119,7 +119,7 @@ def test_the_run_folder_holds_everything_about_the_training(trained: Any) -> Non
 
 def test_golden_answers_use_every_active_source(trained: Any) -> None:
     from serving.answers import Query
-    from training.golden import simulated_people
+    from training.export.golden import simulated_people
 
     pipeline = Pipeline(open_bundle(trained.bundle))
     used = {

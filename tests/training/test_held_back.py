@@ -11,7 +11,8 @@ from features.dataset import DatasetConfig
 from features.tables import load_tables
 from training.config import TrainingConfig
 from training.held_back import held_back_items
-from training.run import Run, told
+from training.run_folder import Run
+from training.steps import told
 
 ITEMS = 40
 

@@ -12,8 +12,8 @@ from serving.retrieval.bitmap import pack
 from serving.retrieval.eligibility import Eligible
 from serving.retrieval.index import ItemIndex
 from serving.retrieval.scores import dots
-from training import index_choice
-from training.index_choice import choose_index
+from training.export import index_choice
+from training.export.index_choice import choose_index
 
 ITEMS, DIM = 6_000, 16
 
@@ -44,8 +44,10 @@ def test_a_small_catalogue_is_searched_exactly(vectors: FloatArray) -> None:
 
 def test_the_choice_finds_enough_and_is_told(chosen: tuple[ItemIndex, list[Any]]) -> None:
     _, tried = chosen
-    (best,) = [one for one in tried if one.chosen]
+    *fewer, best = sorted((one for one in tried if one.chosen), key=lambda one: one.depth)
+    assert [one.depth for one in (*fewer, best)] == [50, 200, index_choice.DEPTH]
     assert best.recall >= index_choice.FLOOR
+    assert all(one.recall >= index_choice.FLOOR or one.probes == best.probes for one in fewer)
     assert [one.codes for one in tried][:2] == ["exact", "SQ8"]
     assert tried[0].recall == 1.0
 
@@ -55,12 +57,11 @@ def test_recall_holds_whatever_share_is_eligible(
     vectors: FloatArray, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(eligibility, "FEW", 100)
-    index = ItemIndex.train(vectors, 128, "SQ8")
-    index.probes = 24
+    index = ItemIndex.train(vectors, 128, "SQ8").with_probes({10: 24})
     mask = np.random.default_rng(1).random(ITEMS) < share
     mask[:RESERVED] = False
     eligible, rows = Eligible(pack(mask)), np.flatnonzero(mask)
-    assert index.plan(eligible).name == ("exact" if len(rows) <= 100 else "probed")
+    assert index.plan(eligible, 10).name == ("exact" if len(rows) <= 100 else "probed")
     found = []
     for query in vectors[RESERVED::200]:
         best = rows[np.argsort(-dots(vectors[rows], query), kind="stable")[:10]]
@@ -68,3 +69,12 @@ def test_recall_holds_whatever_share_is_eligible(
         assert eligible.has(answer).all()
         found.append(np.isin(best, answer).mean())
     assert np.mean(found) >= 0.98
+
+
+def test_the_more_are_wanted_the_more_cells_are_searched(chosen: tuple[ItemIndex, list[Any]]) -> None:
+    index, everything = chosen[0], Eligible(pack(np.arange(ITEMS) >= RESERVED))
+    index = index.with_probes({50: 2, 200: 8, 500: 16})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(eligibility, "FEW", 100)
+        cells = [index.plan(everything, count).cells for count in (20, 50, 51, 500, 501)]
+    assert cells == [3, 3, 9, 17, index.cells]

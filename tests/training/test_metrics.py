@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.metrics import (
+from training.evaluation.metrics import (
     Judged,
     accuracy,
     breadth,

@@ -7,7 +7,7 @@ from features.schema import FieldSize
 from models.config import TowerConfig
 from models.two_towers import TwoTowers
 from models.user_tower import UserTowerInputs
-from training.newcomers import MIN_ITEMS, fit_newcomers
+from training.towers.newcomers import MIN_ITEMS, fit_newcomers
 
 KINDS, ITEMS, DIM = 6, 240, 16
 

@@ -12,7 +12,7 @@ from serving.bundle import Bundle, open_bundle
 from serving.ranking.ranker_inputs import RankerRows, ranker_rows
 from serving.retrieval.candidates import retrieve
 from serving.situation import situation
-from training.windows import Windows
+from training.towers.windows import Windows
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_noise_before_the_moment_changes_the_row(bundle: Bundle, trained: Any) -
 def test_a_window_predicts_from_earlier_events_only(trained: Any) -> None:
     """Noise in the last event of every window leaves all that the tower reads as it was."""
     from training.stage import part_of, schema_of
-    from training.tower_data import tower_data
+    from training.towers.data import tower_data
 
     config, tables = trained.config, trained.tables
     part = part_of(config.dataset, tables, np.ones(len(tables.events), dtype=bool))

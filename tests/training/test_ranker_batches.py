@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.examples import Examples
-from training.ranker_batches import ShortLists, WholeLists
+from training.ranker.batches import ShortLists, WholeLists
+from training.ranker.examples import Examples
 
 COUNT, WIDTH, SIZE = 40, 30, 10
 PRIOR = np.array([1.0, 0.0], dtype=np.float32)

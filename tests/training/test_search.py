@@ -7,8 +7,8 @@ import pytest
 
 from features.arrays import FloatArray
 from training.config import TrainingConfig
-from training.search import Clock, Found, Objective, OutOfTimeError, Search, Watch
-from training.search_space import (
+from training.tuning.search import Clock, Found, Objective, OutOfTimeError, Search, Watch
+from training.tuning.search_space import (
     RANKER_SPACE,
     TOWER_SPACE,
     Choice,

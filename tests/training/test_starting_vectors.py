@@ -3,8 +3,8 @@
 import numpy as np
 
 from features.vocabulary import RESERVED
-from training.pair_counts import Sequences
-from training.starting_vectors import starting_vectors
+from training.towers.starting_vectors import starting_vectors
+from training.transitions.pair_counts import Sequences
 
 GROUP, GROUPS = 8, 3
 ROWS = RESERVED + GROUP * GROUPS + 1

@@ -18,10 +18,10 @@ from features.people import People
 from features.schema import fit_schema
 from features.tables import load_tables
 from models.config import TowerConfig
-from training.negatives import Negatives
-from training.tower_data import TowerData, ValidationPerson, tower_data
-from training.tower_stopping import KeepBest
-from training.towers import FittedTowers, TowerFitConfig, fit_towers, narrow_type, validation_gains
+from training.towers.data import TowerData, ValidationPerson, tower_data
+from training.towers.fit import FittedTowers, TowerFitConfig, fit_towers, narrow_type, validation_gains
+from training.towers.negatives import Negatives
+from training.towers.stopping import KeepBest
 
 DATASET = DatasetConfig.parse(
     {"order": {"sequence": "position"}, "events": {}, "types": {"view": {"repeat": "always"}},

@@ -14,9 +14,9 @@ from features.histories import encode_history, sequence_inputs
 from features.people import People
 from features.schema import Schema, fit_schema
 from features.tables import load_tables
-from training.tower_batches import BatchPlan
-from training.tower_data import TowerData, ValidationPerson, tower_data
-from training.windows import cuts
+from training.towers.batches import BatchPlan
+from training.towers.data import TowerData, ValidationPerson, tower_data
+from training.towers.windows import cuts
 
 DATASET = DatasetConfig.parse(
     {

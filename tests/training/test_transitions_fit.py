@@ -12,9 +12,9 @@ from features.arrays import IntArray
 from features.errors import DataError
 from features.vocabulary import PAD, RESERVED, UNKNOWN
 from serving.retrieval.transitions import Transitions, TransitionSettings
-from training import transition_search
-from training.transition_search import choose_settings
-from training.transitions import fit_transitions
+from training.transitions import search
+from training.transitions.fit import fit_transitions
+from training.transitions.search import choose_settings
 
 R = 8
 SETTINGS = TransitionSettings(window=3, distance_power=0.5, smoothing=2.0)
@@ -99,8 +99,8 @@ def test_the_search_counts_as_far_as_the_world_needs() -> None:
 
 
 def test_finalists_are_judged_by_more_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transition_search, "RACE_EXAMPLES", 1)
-    monkeypatch.setattr(transition_search, "FINALISTS", 100)
+    monkeypatch.setattr(search, "RACE_EXAMPLES", 1)
+    monkeypatch.setattr(search, "FINALISTS", 100)
     assert planted_search(step=5).window >= 5
 
 
@@ -133,7 +133,7 @@ def test_a_taken_target_is_no_example_unless_items_may_come_again() -> None:
 
 def test_a_sample_of_users_leaves_smoothing_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = planted_search(step=2, budget_seconds=0.0)
-    monkeypatch.setattr(transition_search, "MAX_SEARCH_EVENTS", 15 * 30)  # half of the 60 users
+    monkeypatch.setattr(search, "MAX_SEARCH_EVENTS", 15 * 30)  # half of the 60 users
     half = planted_search(step=2, budget_seconds=0.0)
     assert half.smoothing == pytest.approx(2 * whole.smoothing, rel=0.1)
 

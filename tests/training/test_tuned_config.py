@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from training.tuned_config import write_tuned
+from training.tuning.tuned_config import write_tuned
 
 DATASET = "dataset:  # ours\n  events: {path: '${SHOP:-.}/events.csv'}\n"
 CHANGES = {"towers.dropout": 0.35, "towers.blocks": 3, "ranker.layers": 1, "tower_fit.learning_rate": 2e-05}

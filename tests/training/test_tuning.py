@@ -13,11 +13,11 @@ import tailorbird
 from features.errors import ConfigError
 from features.tables import load_tables
 from training.config import TrainingConfig, read_training_config
-from training.search import Clock
-from training.search_space import Choice, Space
-from training.tuned_config import write_tuned
-from training.tuning import tune_on
-from training.tuning_report import Tuned, write_tuning_report
+from training.tuning.report import Tuned, write_tuning_report
+from training.tuning.search import Clock
+from training.tuning.search_space import Choice, Space
+from training.tuning.tune import tune_on
+from training.tuning.tuned_config import write_tuned
 
 TOWERS: Space = (Choice("towers.dropout", (0.0, 0.1)), Choice("tower_fit.learning_rate", (0.02,)))
 RANKER: Space = (Choice("ranker_fit.learning_rate", (0.001, 0.01)),)
