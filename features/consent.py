@@ -128,16 +128,18 @@ def storable(statements: Sequence[Statement], rules: ConsentRules, moment: int) 
 def stricter(first: Iterable[Statement], second: Iterable[Statement]) -> list[Statement]:
     """What two people who turn out to be one must be taken to say, beside all that they said: denied beats granted.
 
-    A purpose on which one was silent keeps the other's answer. The new statements have the moments of the answers that
-    they overrule, so that they are in force once they come after these.
+    A purpose on which one was silent keeps the other's answer. A new statement has the newest moment of its purpose,
+    so that it is in force once it comes after the others of that moment.
     """
-    mine, theirs = _answers(first), _answers(second)
-    pairs = [sorted((mine[key], theirs[key]), key=lambda one: one.value) for key in sorted(mine.keys() & theirs.keys())]
-    return [
-        Statement("consent", denied.key, "denied", granted.moment, MERGED)
-        for denied, granted in pairs
-        if (denied.value, granted.value) == ("denied", "granted") and granted.moment >= denied.moment
-    ]
+    both = [[one for one in each if one.kind == "consent"] for each in (first, second)]
+    found = []
+    for purpose in sorted({one.key for each in both for one in each}):
+        said = [[one for one in each if one.key == purpose] for each in both]
+        last = max(one.moment for each in said for one in each)
+        newest = {one.value for each in said for one in each if one.moment == last}
+        if newest != {"denied"} and any(_in_force(each, last) == "denied" for each in said):
+            found.append(Statement("consent", purpose, "denied", last, MERGED))
+    return found
 
 
 def joined(first: Sequence[Statement], second: Sequence[Statement]) -> list[Statement]:
@@ -145,8 +147,6 @@ def joined(first: Sequence[Statement], second: Sequence[Statement]) -> list[Stat
     return sorted([*first, *second, *stricter(first, second)], key=lambda one: one.moment)
 
 
-def _answers(statements: Iterable[Statement]) -> dict[str, Statement]:
-    """The newest answer by purpose."""
-    given = [one for one in statements if one.kind == "consent"]
-    last = max((one.moment for one in given), default=BEGINNING)
-    return {key: one for (_, key), one in in_force(given, last).items()}
+def _in_force(answers: Iterable[Statement], moment: int) -> ConsentAnswer | None:
+    """The answer of one person to one purpose."""
+    return next((one.value for one in in_force(answers, moment).values()), None)
