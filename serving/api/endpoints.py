@@ -6,6 +6,7 @@ To add one: its request in `requests`, its reply in `replies`, a method in `desk
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+from serving.access.desk import TokenReply, TokenRequest, make_token
 from serving.access.scopes import AUDITED, Scope
 from serving.api.people import asker, doers, listed_users
 from serving.api.replies import BatchReply, EventsReply, ItemsReply, ListReply, ProfileReply, Stamped
@@ -83,4 +84,5 @@ ENDPOINTS = (
     ),
     Endpoint("/v1/items", "catalogue", ItemsRequest, ItemsReply, change_items, lane="writes"),
     Endpoint("/v1/profile", "person", ProfileRequest, ProfileReply, Desk.profile, lane="writes", by_token=True),
+    Endpoint("/v1/tokens", "person", TokenRequest, TokenReply, make_token, lane="writes"),
 )

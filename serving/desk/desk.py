@@ -14,6 +14,7 @@ from typing import Literal
 from features.errors import StateError
 from features.moments import SECOND, to_text
 from features.person import RECENT_EVENTS, Person
+from serving.access.tokens import Tokens
 from serving.answers import Answer, Query
 from serving.api.replies import EventReply, EventsReply, ListReply, PastEvent, ProfileReply, list_reply
 from serving.api.requests import (
@@ -29,8 +30,10 @@ from serving.budget import NEVER, Deadline, UsualTimes
 from serving.desk.breaker import Breaker
 from serving.desk.inline import with_events
 from serving.desk.intake import Intake
+from serving.desk.watching import watch_events, watch_list
 from serving.filters import Filter, FilterReader
 from serving.pipeline import Pipeline
+from serving.state.audit_log import Deed
 from serving.state.item_log import ItemLog
 from serving.state.protocol import State, StoredEvent
 
@@ -50,10 +53,13 @@ class Desk:
         item_log: ItemLog,
         newest: int = RECENT_EVENTS,
         clock: Callable[[], int] = wall_clock,
+        tokens: Tokens | None = None,
     ) -> None:
-        """`newest` events of a person are read; `clock` gives the present moment."""
+        """`newest` events of a person are read; `clock` gives the present moment; `tokens` signs for persons."""
+        self.tokens = tokens or Tokens()
         self.item_log = item_log
         self.clock = clock
+        self.deed: Deed | None = None
         self._state = state
         self._newest = newest
         self._breaker = Breaker()
@@ -65,6 +71,16 @@ class Desk:
         other = copy(self)
         other._take(pipeline)
         return other
+
+    def noting(self, deed: Deed) -> "Desk":
+        """The same desk for one call, which notes the deed with the first thing that it changes in the store."""
+        other = copy(self)
+        other.deed, other._state = deed, self._state.audited(deed)
+        return other
+
+    def note(self, deed: Deed) -> None:
+        """Note a deed that changed nothing. Raises StateError."""
+        self._state.audit_log.note(deed)
 
     def _take(self, pipeline: Pipeline) -> None:
         self.schema = schema = pipeline.bundle.schema
@@ -89,6 +105,7 @@ class Desk:
             budget=Deadline(until, self._usual),
         )
         answer = self._pipeline.recommend(person, query, moment)
+        watch_list("recommend", self._pipeline.bundle, answer)
         self._learn(answer, explained=request.explain and not answer.degraded)
         return list_reply(answer, request_id, self.bundle, explain=request.explain, without=without)
 
@@ -98,12 +115,14 @@ class Desk:
         budget = Deadline(until, self._usual)
         query = Query(filter=self._filter(request.filter), explain=request.explain, budget=budget)
         answer = self._pipeline.rank(person, request.item_ids, query, moment)
+        watch_list("rank", self._pipeline.bundle, answer)
         return list_reply(answer, request_id, self.bundle, explain=request.explain, without=without)
 
     def similar(self, request: SimilarRequest, request_id: str) -> ListReply:
         """The items that go with the given ones."""
         query = Query(k=request.k, exclude=request.exclude, filter=self._filter(request.filter))
         answer = self._pipeline.similar(request.item_ids, request.kind, query, self.clock())
+        watch_list("similar", self._pipeline.bundle, answer)
         return list_reply(answer, request_id, self.bundle, explain=False)
 
     def events(self, request: EventsRequest, request_id: str) -> EventsReply:
@@ -116,6 +135,7 @@ class Desk:
             for one in checked
         ]
         statuses = [result.status for result in results]
+        watch_events(statuses, (one for one in checked if isinstance(one, StoredEvent)), now)
         return EventsReply(
             request_id=request_id,
             bundle=self.bundle,

@@ -70,6 +70,7 @@ class SqliteState:
         """Open or make the store, with the patience that `Connections` has, in seconds."""
         self._losses = _LOSSES if path else "everything: the store is in memory"
         self._connections: Transactions = Connections(path, patience, read_patience)
+        self._audit_log = SqliteAuditLog(self._connections)
         with self._connections.alone() as connection:
             create_tables(connection)
 
@@ -80,7 +81,7 @@ class SqliteState:
 
     @property
     def audit_log(self) -> SqliteAuditLog:
-        return SqliteAuditLog(self._connections)
+        return self._audit_log
 
     def append(self, events: Sequence[StoredEvent], admit: Admit = everyone) -> list[Outcome]:
         with self._connections.writing() as connection:

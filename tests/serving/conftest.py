@@ -25,6 +25,8 @@ from features.events import AttributeTable, EventTable
 from features.person import Person
 from features.schema import fit_schema
 from features.vocabulary import RESERVED
+from serving.access.guard import Guard
+from serving.access.settings import AccessConfig
 from serving.answers import Answer, Query, RankedItem, Reason, Shortfall
 from serving.catalogue import Catalogue
 from serving.desk.desk import Desk
@@ -35,7 +37,7 @@ from serving.lifecycle.live import Live
 from serving.lifecycle.worker import Worker
 from serving.pipeline import Pipeline
 from serving.settings import ServingConfig
-from serving.state import ItemLog, open_item_log, open_state
+from serving.state import ItemLog, open_item_log, open_key_store, open_state
 from serving.state.protocol import State
 
 ITEMS = 30
@@ -182,6 +184,12 @@ def new_store_url(request: pytest.FixtureRequest) -> Callable[[], str]:
     return lambda: MEMORY
 
 
+@pytest.fixture(scope="session")
+def new_stand_in() -> Callable[[], StandIn]:
+    """Makes stand-ins for fixtures that last longer than a test."""
+    return StandIn
+
+
 @pytest.fixture
 def stand_in() -> StandIn:
     return StandIn()
@@ -218,10 +226,15 @@ async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"native"})
 
 
-def worker_before(desk: Desk) -> Worker:
-    """A worker of one desk that nothing replaces."""
+def open_guard() -> Guard:
+    """A guard that lets everybody in: what stands behind it is tested, whoever asks."""
+    return Guard(open_key_store(MEMORY), settings=AccessConfig(open=True, why="a test of what stands behind"))
+
+
+def worker_before(desk: Desk, guard: Guard | None = None) -> Worker:
+    """A worker of one desk that nothing replaces; without a guard it is open to everybody."""
     nothing = Snapshot(cast("Any", None), merged=0, delta=cast("Any", ()), pipeline=cast("Any", None), number=0)
-    return Worker(Live(nothing, desk))
+    return Worker(Live(nothing, desk), guard or open_guard())
 
 
 class Running:
@@ -244,6 +257,12 @@ class Running:
 
 
 @pytest.fixture
+def new_worker() -> Callable[..., Worker]:
+    """Makes workers of a desk and a guard."""
+    return worker_before
+
+
+@pytest.fixture
 def worker(desk: Desk) -> Worker:
     """A worker of that desk."""
     return worker_before(desk)
@@ -251,12 +270,12 @@ def worker(desk: Desk) -> Worker:
 
 @pytest.fixture(scope="module")
 def run_door() -> Iterator[Callable[..., str]]:
-    """Start a door before a desk opener, with these keys of the `serving` section; gives its URL."""
+    """Start a door before a desk opener, with these keys of the `serving` section; gives its URL. Open by default."""
     running: list[Running] = []
 
-    def start(open_desk: Callable[[], Desk], **serving: Any) -> str:
+    def start(open_desk: Callable[[], Desk], guard: Guard | None = None, **serving: Any) -> str:
         config = ServingConfig(**{"max_waiting": 8, "deadline_ms": 20_000, **serving})
-        running.append(Running(Door(nothing_else, Reception(lambda: worker_before(open_desk()), config))))
+        running.append(Running(Door(nothing_else, Reception(lambda: worker_before(open_desk(), guard), config))))
         return running[-1].url
 
     yield start
