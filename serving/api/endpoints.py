@@ -3,9 +3,11 @@
 To add one: its request in `requests`, its reply in `replies`, a method in `desk`, and a line here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+from serving.access.scopes import AUDITED, Scope
+from serving.api.people import asker, doers, listed_users
 from serving.api.replies import BatchReply, EventsReply, ItemsReply, ListReply, ProfileReply, Stamped
 from serving.api.requests import (
     Asked,
@@ -20,12 +22,15 @@ from serving.bulk.desk import recommend_batch
 from serving.desk.desk import Desk
 from serving.items.desk import change_items
 from serving.items.requests import ItemsRequest
+from serving.state.audit_log import Ids
 
 
 class Endpoint(NamedTuple):
     """One route that takes and gives JSON."""
 
     path: str
+    scope: Scope
+    """What a key must be good for. Calls of scope `person` and `admin` are audited, so their lane is `writes`."""
     request: type[Asked]
     reply: type[Stamped]
     answer: Callable[..., Any]
@@ -38,11 +43,20 @@ class Endpoint(NamedTuple):
     what is long."""
     streamed: bool = False
     """Whether it is sent as it is made, so that nobody holds all of it."""
+    people: Callable[[Any], Sequence[Ids]] = asker
+    """Whom a request is about."""
+    by_token: bool = False
+    """Whether a person's own token opens it too, for requests that are about nobody else."""
 
     @property
     def name(self) -> str:
         """The path's words after the version: `recommend`, `privacy_erase`."""
         return "_".join(self.path.split("/")[2:])
+
+    @property
+    def audited(self) -> bool:
+        """Whether each call stands in the audit log."""
+        return self.scope in AUDITED
 
     def ask(self, desk: Desk, request: Any, request_id: str, until: float) -> Any:
         """What `answer` gives for a checked request."""
@@ -50,19 +64,23 @@ class Endpoint(NamedTuple):
 
 
 ENDPOINTS = (
-    Endpoint("/v1/recommend", RecommendRequest, ListReply, Desk.recommend, budgeted=True),
+    Endpoint("/v1/recommend", "recommend", RecommendRequest, ListReply, Desk.recommend, budgeted=True, by_token=True),
     Endpoint(
         "/v1/recommend/batch",
+        "recommend",
         BatchRequest,
         BatchReply,
         recommend_batch,
         budgeted=True,
         lane="batch",
         streamed=True,
+        people=listed_users,
     ),
-    Endpoint("/v1/rank", RankRequest, ListReply, Desk.rank, budgeted=True),
-    Endpoint("/v1/similar", SimilarRequest, ListReply, Desk.similar),
-    Endpoint("/v1/events", EventsRequest, EventsReply, Desk.events, lane="writes"),
-    Endpoint("/v1/items", ItemsRequest, ItemsReply, change_items, lane="writes"),
-    Endpoint("/v1/profile", ProfileRequest, ProfileReply, Desk.profile),
+    Endpoint("/v1/rank", "recommend", RankRequest, ListReply, Desk.rank, budgeted=True, by_token=True),
+    Endpoint("/v1/similar", "recommend", SimilarRequest, ListReply, Desk.similar, by_token=True),
+    Endpoint(
+        "/v1/events", "events", EventsRequest, EventsReply, Desk.events, lane="writes", people=doers, by_token=True
+    ),
+    Endpoint("/v1/items", "catalogue", ItemsRequest, ItemsReply, change_items, lane="writes"),
+    Endpoint("/v1/profile", "person", ProfileRequest, ProfileReply, Desk.profile, lane="writes", by_token=True),
 )

@@ -42,6 +42,8 @@ WAITING_BATCHES = 3
 """Batches that may wait in one worker beside the one that is worked on."""
 REOPEN_SECONDS = 1.0
 """Between two tries to open a store that does not answer."""
+MOST_SECONDS = 30.0
+"""Between two tries to open a bundle that is refused again and again: hashing a large one takes a core for seconds."""
 
 _LOG = logging.getLogger("bentoml.tailorbird")
 
@@ -112,16 +114,16 @@ class Reception:
         return await lane.run(partial(_work, worker, endpoint, body, request_id), perf_counter())
 
     def _open(self) -> None:
+        """Try until it opens: a store may come up, and a bad bundle be replaced or rolled back, at any time."""
+        wait = REOPEN_SECONDS
         while self._worker is None and not self._closing.is_set():
             try:
                 self._worker = self._open_worker()
                 _LOG.info("bundle %s is ready", self._worker.desk.bundle)
-            except StateError as error:
-                self._say_closed(error)
-                self._closing.wait(REOPEN_SECONDS)
             except TailorbirdError as error:
                 self._say_closed(error)
-                return
+                self._closing.wait(wait)
+                wait = REOPEN_SECONDS if isinstance(error, StateError) else min(2 * wait, MOST_SECONDS)
             except Exception as error:
                 log_without_values("opening", error)
                 self._closed = partial(internal, "the bundle or the store could not be opened")

@@ -31,6 +31,8 @@ from serving.retrieval.scores import best_of, dots
 NORM_TOLERANCE = 1e-3
 SPARE = 32
 """Rows that a search in codes brings beyond those asked for: exact products may put them before others."""
+SAMPLED = 64
+"""Vectors that k-means sees for each cell."""
 PROBES = ".probes.json"
 
 PlanName = Literal["exact", "probed"]
@@ -88,6 +90,7 @@ class ItemIndex:
         """
         _require_unit(vectors)
         index = faiss.index_factory(vectors.shape[1], f"IVF{cells},{codes}", faiss.METRIC_INNER_PRODUCT)
+        index.cp.max_points_per_centroid = SAMPLED  # type: ignore[attr-defined]
         if like is not None:
             index.quantizer.add(like._index.quantizer.reconstruct_n(0, cells))  # type: ignore[attr-defined]
         index.train(np.ascontiguousarray(vectors[np.any(vectors, axis=1)]))

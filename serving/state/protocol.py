@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
+from serving.state.audit_log import AuditLog, Deed
 
 Outcome: TypeAlias = Literal["stored", "duplicate"]
 
@@ -53,6 +54,13 @@ class State(Protocol):
     Every method is atomic, may be called from any thread, and raises `StateError` when the store does not
     answer. What one process commits, every other process on the store sees in its next read.
     """
+
+    def audited(self, deed: Deed) -> "State":
+        """The same store for one call: its first transaction that changes something notes the deed too."""
+
+    @property
+    def audit_log(self) -> AuditLog:
+        """The audit log of this store."""
 
     def append(self, events: Sequence[StoredEvent]) -> list[Outcome]:
         """Store events in one transaction, each once; an event older than others takes its place in time."""
@@ -107,6 +115,9 @@ class State(Protocol):
 
     def check(self) -> None:
         """Raises `StateError` unless the store answers."""
+
+    def losses(self) -> str:
+        """What a crash or a power loss can take of what was acknowledged, in a few words for whoever runs the store."""
 
     def close(self) -> None:
         """Give back files and connections."""

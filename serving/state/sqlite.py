@@ -7,6 +7,7 @@ together or not at all. Nothing is kept in the process, so that each read sees w
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from copy import copy
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from typing import Any
 from features.errors import RequestError, StateError
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
+from serving.state.audit_log import Deed
 from serving.state.protocol import Loaded, Outcome, StoredEvent, UserAttributes
-from serving.state.sqlite_connections import Connections
+from serving.state.sqlite_audit_log import NotingConnections, SqliteAuditLog
+from serving.state.sqlite_connections import Connections, Transactions
 from serving.state.sqlite_reads import (
     is_user,
     person_of,
@@ -41,6 +44,7 @@ INSERT INTO taken SELECT ?, item_id, type, moment FROM taken WHERE person = ?
 ON CONFLICT DO UPDATE SET moment = max(moment, excluded.moment)
 """
 _INSERT_STATEMENT = "INSERT INTO statements (person, kind, key, moment, value, source) VALUES (?, ?, ?, ?, ?, ?)"
+_LOSSES = "nothing: each write is on disk before it is acknowledged"
 IDS_AT_ONCE = 10_000
 """Ids that are read in one transaction: nobody who lists millions holds up the store's housekeeping."""
 
@@ -50,9 +54,19 @@ class SqliteState:
 
     def __init__(self, path: Path | None, patience: float = 10.0, read_patience: float | None = None) -> None:
         """Open or make the store, with the patience that `Connections` has, in seconds."""
-        self._connections = Connections(path, patience, read_patience)
+        self._losses = _LOSSES if path else "everything: the store is in memory"
+        self._connections: Transactions = Connections(path, patience, read_patience)
         with self._connections.alone() as connection:
             create_tables(connection)
+
+    def audited(self, deed: Deed) -> "SqliteState":
+        other = copy(self)
+        other._connections = NotingConnections(self._connections, deed)
+        return other
+
+    @property
+    def audit_log(self) -> SqliteAuditLog:
+        return SqliteAuditLog(self._connections)
 
     def append(self, events: Sequence[StoredEvent]) -> list[Outcome]:
         with self._connections.writing() as connection:
@@ -166,6 +180,9 @@ class SqliteState:
     def check(self) -> None:
         with self._connections.reading() as connection:
             connection.execute("SELECT 1 FROM ids LIMIT 1").fetchone()
+
+    def losses(self) -> str:
+        return self._losses
 
     def close(self) -> None:
         self._connections.close()

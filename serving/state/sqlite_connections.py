@@ -8,10 +8,27 @@ to take writes that nobody ever finds again.
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from features.errors import StateError
+
+
+class Transactions(Protocol):
+    """What a store needs of its connections."""
+
+    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        """One transaction that may write: all of it is stored, or nothing."""
+
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """One moment of the store for all that is read."""
+
+    def alone(self) -> AbstractContextManager[sqlite3.Connection]:
+        """The connection that writes, without a transaction."""
+
+    def close(self) -> None:
+        """Give back the file."""
 
 
 class Connections:

@@ -2,14 +2,14 @@
 
 `events` is the log: `number` only grows, and the unique `event_id` is the mark by which a repeated event is
 known. `taken` is derived from it, kept so that a read need not see the whole past. `ids` says which person
-an outside id stands for. A table of version 1 is one of version 2; the later version has more of them.
+an outside id stands for. A table of an earlier version is one of a later; each version has more of them.
 """
 
 import sqlite3
 
 from features.errors import StateError
 
-VERSION = 2
+VERSION = 3
 STATIC = -(2**63)
 """The moment under which attributes are kept that never change."""
 
@@ -62,8 +62,34 @@ CREATE TABLE IF NOT EXISTS statements (
     source TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS statements_of_person ON statements (person, moment);
+
+CREATE TABLE IF NOT EXISTS event_exports (number INTEGER NOT NULL);
+INSERT INTO event_exports SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM event_exports);
+CREATE TABLE IF NOT EXISTS audit (
+    number INTEGER PRIMARY KEY,
+    moment INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    mark BLOB,
+    request_id TEXT,
+    detail TEXT NOT NULL
+);
+CREATE TRIGGER IF NOT EXISTS audit_refuses_update BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+CREATE TRIGGER IF NOT EXISTS audit_refuses_delete BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+CREATE TRIGGER IF NOT EXISTS audit_refuses_replace BEFORE INSERT ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE number = new.number)
+BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+
+CREATE TABLE IF NOT EXISTS audit_keys (
+    number INTEGER PRIMARY KEY,
+    person INTEGER NOT NULL,
+    key BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS audit_keys_of_person ON audit_keys (person);
 """
-OWNED = ("events", "statements", "ids")
+OWNED = ("events", "statements", "audit_keys", "ids")
 """Tables whose rows belong to one person, and to the other after a merge."""
 PERSONAL = (*OWNED, "taken", "attributes")
 """Tables from which an erasure removes a person's rows."""
@@ -73,7 +99,7 @@ def create_tables(connection: sqlite3.Connection) -> None:
     """Make the tables in a new store. Raises `StateError` when the store is of another version."""
     connection.execute("BEGIN IMMEDIATE")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version < VERSION:
+    if version <= VERSION:
         for statement in TABLES.split(";\n"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={VERSION}")

@@ -3,16 +3,21 @@
 The stand-in says "the item after the one that you took last, then the others": enough to see what reaches it.
 """
 
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
 import numpy as np
 import pytest
+import redis
 import uvicorn
 
 from features.dataset import DatasetConfig
@@ -116,6 +121,65 @@ class StandIn:
 
     def _item(self, item: str, score: float, reasons: tuple[Reason, ...] = ()) -> RankedItem:
         return RankedItem(item, float(score), {"view": 0.5}, ("transitions",), f"Title {item}", reasons)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real server of this session, with no files and no port."""
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None:
+        pytest.skip("no redis-server is installed: the store in Redis stays untested (tests/system-packages.sh)")
+    folder = tmp_path_factory.mktemp("redis")
+    with running_redis(program, folder) as url:
+        yield url
+
+
+@contextmanager
+def running_redis(program: str, folder: Path, *settings: str) -> Iterator[str]:
+    """A server on a socket in a folder; its URL."""
+    where = ["--port", "0", "--unixsocket", str(folder / "redis.sock"), "--dir", str(folder)]
+    command = [program, *where, "--save", "", "--loglevel", "warning", *settings]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        while not (folder / "redis.sock").exists():
+            assert server.poll() is None, "redis-server did not start"
+            time.sleep(0.005)
+        yield f"unix://{folder}/redis.sock"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def emptied(url: str) -> str:
+    """The same server without anything in it."""
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+    return url
+
+
+@pytest.fixture(params=["sqlite file", "redis"])
+def shared_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new store that every opening of its URL shares, once for each backend."""
+    if request.param == "redis":
+        return emptied(request.getfixturevalue("redis_server"))
+    return f"sqlite:///{tmp_path}/state.db"
+
+
+@pytest.fixture(params=["sqlite file", "sqlite memory", "redis"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new store, once for each backend."""
+    if request.param == "redis":
+        return emptied(request.getfixturevalue("redis_server"))
+    return f"sqlite:///{tmp_path}/state.db" if request.param == "sqlite file" else MEMORY
+
+
+@pytest.fixture(scope="session", params=["sqlite memory", "redis"])
+def new_store_url(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Gives the URL of a new store as often as it is called, for tests that need many; once for each backend."""
+    if request.param == "redis":
+        url = request.getfixturevalue("redis_server")
+        return lambda: emptied(url)
+    return lambda: MEMORY
 
 
 @pytest.fixture

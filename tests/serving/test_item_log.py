@@ -1,8 +1,7 @@
-"""What every backend of the log of item changes must do: one suite, each backend one line."""
+"""What every backend of the log of item changes must do: one suite for all."""
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,12 +12,10 @@ from features.errors import StateError
 from serving.state import ItemLog, open_item_log, open_state
 from serving.state.item_log import ItemEdit
 
-BACKENDS = {"sqlite file": "sqlite:///{folder}/state.db", "sqlite memory": "sqlite://:memory:"}
 
-
-@pytest.fixture(params=BACKENDS)
-def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ItemLog]:
-    opened = open_item_log(BACKENDS[request.param].format(folder=tmp_path))
+@pytest.fixture
+def log(store_url: str) -> Iterator[ItemLog]:
+    opened = open_item_log(store_url)
     yield opened
     opened.close()
 
@@ -77,16 +74,15 @@ def test_a_batch_is_stored_whole_or_not_at_all(log: ItemLog) -> None:
     assert log.after(0, 10) == []
 
 
-def test_it_knows_itself_again_and_no_other(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/state.db"
-    logs = [open_item_log(url), open_item_log(url), open_item_log("sqlite://:memory:")]
+def test_it_knows_itself_again_and_no_other(shared_store_url: str) -> None:
+    logs = [open_item_log(shared_store_url), open_item_log(shared_store_url), open_item_log("sqlite://:memory:")]
     assert logs[0].identity == logs[1].identity != logs[2].identity
     for one in logs:
         one.close()
 
 
-def test_a_store_that_had_no_log_is_given_one(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/state.db"
+def test_a_store_that_had_no_log_is_given_one(shared_store_url: str) -> None:
+    url = shared_store_url
     state = open_state(url)
     log = open_item_log(url)
     log.change([upsert("tea")], 1)
@@ -139,10 +135,10 @@ EDITS = st.lists(st.tuples(st.sampled_from("abcd"), st.one_of(st.none(), st.inte
 
 @given(EDITS, st.integers(0, 20), st.integers(1, 4))
 def test_any_edits_from_any_place_give_what_a_dictionary_gives(
-    edits: list[tuple[str, int | None]], away: int, limit: int
+    new_store_url: Callable[[], str], edits: list[tuple[str, int | None]], away: int, limit: int
 ) -> None:
     """A reader that knows the first changes and then reads the rest page by page knows what a dictionary holds."""
-    log = open_item_log("sqlite://:memory:")
+    log = open_item_log(new_store_url())
     known: dict[str, int | None] = {}
     mine: dict[str, int | None] = {}
     seen = 0

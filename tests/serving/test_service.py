@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.errors import BundleError, StateError
+from features.errors import BundleError, StateError, TailorbirdError
 from serving.api.endpoints import ENDPOINTS
 from serving.api.openapi import ROUTES, openapi
 from serving.desk.desk import Desk
@@ -352,9 +352,14 @@ def test_a_store_that_does_not_answer_is_said_by_readyz(run_door: Callable[..., 
     }
 
 
-def test_a_store_that_opens_late_is_waited_for(run_door: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "refusal", [StateError("the store did not answer: no such file"), BundleError("ranker.onnx differs")]
+)
+def test_what_does_not_open_at_once_is_tried_again(
+    run_door: Callable[..., str], monkeypatch: pytest.MonkeyPatch, refusal: TailorbirdError
+) -> None:
     monkeypatch.setattr(reception, "REOPEN_SECONDS", 0.01)
-    tries = iter([StateError("the store did not answer: no such file"), StateError("the same"), None])
+    tries = iter([refusal, refusal, None])
 
     def open_in_the_end() -> Clerk:
         if error := next(tries):

@@ -11,6 +11,7 @@ from features.errors import StateError
 from serving.state import open_state
 from serving.state.protocol import StoredEvent
 from serving.state.sqlite import SqliteState
+from serving.state.sqlite_schema import VERSION
 
 ANOTHER_PROCESS = """
 import sys
@@ -105,7 +106,7 @@ def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.db") as connection:
         connection.execute("PRAGMA user_version=99")
     connection.close()
-    with pytest.raises(StateError, match="version 99; this program reads version 2"):
+    with pytest.raises(StateError, match=f"version 99; this program reads version {VERSION}"):
         SqliteState(tmp_path / "state.db")
 
 

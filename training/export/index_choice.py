@@ -24,7 +24,10 @@ DEPTHS = (50, 200)
 FLOOR = 0.99
 """Least mean share of them."""
 CODES = ("Flat", "SQ8", "SQ4")
-PROBES = (8, 16, 32, 64, 128, 256, 512)
+PROBES = (8, 16, 32, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024)
+CELLS = 4.0
+"""Cells over the square root of the number of items. At a million items, 4,096 cells find 200 items in half the time of
+2,048; 8,192 are no faster and take three times as long to find (benchmarks/serving/NOTES.md)."""
 SLOWER = 1.2
 """A choice that is at most so many times slower than the fastest, but smaller, is taken."""
 
@@ -93,7 +96,7 @@ def _probed(
     vectors: FloatArray, queries: FloatArray, truth: Sequence[np.ndarray], eligible: Eligible
 ) -> Iterator[tuple[ItemIndex, IndexTrial]]:
     """Per kind of code, with more and more probes until enough is found."""
-    cells = 2 ** round(np.log2(2 * np.sqrt(len(vectors))))
+    cells = 2 ** round(np.log2(CELLS * np.sqrt(len(vectors))))
     index: ItemIndex | None = None
     for codes in CODES:
         index = ItemIndex.train(vectors, cells, codes, like=index)

@@ -1,0 +1,3 @@
+-- ARGV: the version of the program. The version of the store.
+call('SETNX', 'tb:version', ARGV[3])
+return {call('GET', 'tb:version')}

@@ -1,0 +1,138 @@
+"""The `State` of several machines: each write is one script, so that a person's events, what they took and the marks
+by which a repeat is known change together."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from features.errors import RequestError, StateError
+from features.person import RECENT_EVENTS, Person
+from features.statements import Statement
+from serving.state.places import RedisPlace
+from serving.state.protocol import Loaded, Outcome, StoredEvent, UserAttributes
+from serving.state.redis import rows
+from serving.state.redis.connections import Connections
+from serving.state.redis.durability import forget_on_disk, losses
+from serving.state.redis.tables import PERSONAL
+
+EVENTS_AT_ONCE = 1_000
+"""Events of a bulk load in one script: longer ones would hold up those who read (about 10 ms)."""
+VALUES_AT_ONCE = 10_000
+IDS_AT_ONCE = 10_000
+_EXPORTED = ("attributes", "statements", "events", "taken")
+"""Tables in the order in which `rows.exported` reads them."""
+
+
+class RedisState:
+    """A `State` in one database of a Redis or Valkey server."""
+
+    def __init__(self, place: RedisPlace, patience: float = 10.0, read_patience: float | None = None) -> None:
+        """Open or make the store, with the patience that `Connections` has, in seconds."""
+        self._patience = patience
+        self._connections = Connections(place, patience, read_patience)
+
+    def append(self, events: Sequence[StoredEvent]) -> list[Outcome]:
+        arguments = [argument for event in events for argument in _event(event)]
+        if not arguments:
+            return []
+        return ["stored" if one else "duplicate" for one in self._connections.write("append", *arguments)]
+
+    def load(self, events: Iterable[StoredEvent], batch: int = EVENTS_AT_ONCE) -> Loaded:
+        stored = total = 0
+        rest = iter(events)
+        while some := list(islice(rest, min(batch, EVENTS_AT_ONCE))):
+            stored += self.append(some).count("stored")
+            total += len(some)
+        return Loaded(stored, total - stored)
+
+    def person(
+        self,
+        user_id: str | None,
+        anonymous_id: str | None = None,
+        *,
+        newest: int = RECENT_EVENTS,
+        without: Collection[str] = (),
+    ) -> Person:
+        ids = rows.perhaps(user_id), rows.perhaps(anonymous_id)
+        return rows.person_of(self._connections.read("person", *ids, newest, *without), newest, without)
+
+    def known(self, event_ids: Collection[str]) -> set[str]:
+        if not event_ids:
+            return set()
+        marks = self._connections.ask(lambda client: client.mget([f"tb:e:{one}" for one in event_ids]))
+        return {one for one, mark in zip(event_ids, marks, strict=True) if mark is not None}
+
+    def set_attributes(self, attributes: Iterable[UserAttributes]) -> int:
+        values = (
+            (one.user_id, rows.packed((name, one.moment)), rows.packed(value))
+            for one in attributes
+            for name, value in one.values.items()
+        )
+        count = 0
+        while some := list(islice(values, VALUES_AT_ONCE)):
+            self._connections.write("set_attributes", *(part for value in some for part in value))
+            count += len(some)
+        return count
+
+    def declare(self, user_id: str | None, anonymous_id: str | None, statements: Sequence[Statement]) -> int:
+        said = [rows.statement_row(one) for one in statements]
+        self._connections.write("declare", *_somebody(user_id, anonymous_id), *said)
+        return len(statements)
+
+    def statements(self, user_id: str | None, anonymous_id: str | None = None) -> list[Statement]:
+        return rows.statements_of(each for _, each in self._rows(user_id, anonymous_id, "statements"))
+
+    def link(self, anonymous_id: str, user_id: str) -> bool:
+        linked = self._connections.write("link", anonymous_id, user_id)
+        if linked < 0:
+            raise RequestError(
+                "this visitor has become another user already",
+                field="anonymous_id",
+                hint="Give each visit after a logout an anonymous id of its own.",
+            )
+        return bool(linked)
+
+    def export(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, Any]:
+        return rows.exported(self._rows(user_id, anonymous_id, *_EXPORTED))
+
+    def erase(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, int]:
+        ids, *counts = self._connections.write("erase", rows.perhaps(user_id), rows.perhaps(anonymous_id))
+        if ids:
+            self._connections.ask(lambda client: forget_on_disk(client, self._patience))
+        return {**dict(zip(PERSONAL, counts, strict=True)), "ids": ids}
+
+    def user_ids(self) -> Iterator[str]:
+        last: str | None = None
+        while page := self._connections.read("users", rows.perhaps(last), IDS_AT_ONCE):
+            last, *users = page
+            yield from users
+
+    def newest_event(self) -> int | None:
+        moment = self._connections.read("newest_event")
+        return None if moment is None else int(float(moment))
+
+    def check(self) -> None:
+        self._connections.ask(lambda client: client.ping())
+
+    def losses(self) -> str:
+        return self._connections.ask(losses)
+
+    def close(self) -> None:
+        self._connections.close()
+
+    def _rows(self, user_id: str | None, anonymous_id: str | None, *tables: str) -> list[Any]:
+        found: list[Any] = self._connections.read("rows", rows.perhaps(user_id), rows.perhaps(anonymous_id), *tables)
+        return found
+
+
+def _somebody(user_id: str | None, anonymous_id: str | None) -> tuple[str, str]:
+    whose = rows.whose(user_id, anonymous_id)
+    if whose is None:
+        raise StateError("an event or attribute belongs to nobody: it has no id of a user or visitor")
+    return whose
+
+
+def _event(event: StoredEvent) -> tuple[Any, ...]:
+    taken = rows.packed((event.item_id, event.type))
+    whose = _somebody(event.user_id, event.anonymous_id)
+    return (*whose, event.event_id, taken, event.type, event.moment, rows.event_row(event))

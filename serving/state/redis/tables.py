@@ -1,0 +1,28 @@
+"""The tables of the Redis store: rows of one person, one hash each, in the columns that the SQLite store has too.
+
+A field of the hash holds the columns of a row's key, its value the others, both as JSON arrays; a number that is the
+whole key stands there as it is.
+"""
+
+from typing import NamedTuple
+
+
+class Table(NamedTuple):
+    """The columns of a table beside `person`."""
+
+    key: tuple[str, ...]
+    """Those that tell one row of a person from another."""
+    columns: tuple[str, ...]
+    """The others."""
+
+
+TABLES = {
+    "events": Table(("number",), ("event_id", "item_id", "type", "moment", "value", "context", "request_id")),
+    "statements": Table(("number",), ("kind", "key", "moment", "value", "source")),
+    "taken": Table(("item_id", "type"), ("moment",)),
+    "attributes": Table(("name", "moment"), ("value",)),
+}
+OWNED = ("events", "statements")
+"""Tables whose rows are the other person's after a merge; ids and what was taken are merged in a way of their own."""
+PERSONAL = (*OWNED, "taken", "attributes")
+"""Tables that an erasure removes."""
