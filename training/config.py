@@ -11,7 +11,9 @@ from features.strict import StrictConfig
 from models.config import RankerConfig, TowerConfig
 from serving.settings import PipelineSettings, ServingConfig
 from training.evaluation.limits import FairnessConfig, require_measurable
+from training.gate.config import GateConfig, require_askable
 from training.ranker.fit import RankerFitConfig
+from training.retrain.config import RetrainConfig
 from training.towers.fit import TowerFitConfig
 
 
@@ -54,6 +56,10 @@ class TrainingConfig(StrictConfig):
     """How lists are judged."""
     fairness: FairnessConfig = FairnessConfig()
     """What is told of groups and of breadth, and its limits."""
+    retrain: RetrainConfig = RetrainConfig()
+    """How a model is kept up to date."""
+    gate: GateConfig = GateConfig()
+    """What a candidate must hold to go live."""
     serving: ServingConfig = ServingConfig()
     """How a service answers; training does not read it."""
 
@@ -63,6 +69,7 @@ def training_config(file: ConfigFile) -> TrainingConfig:
     sections: dict[str, Any] = {**file.content, "dataset": file.dataset}
     config = TrainingConfig.parse(sections)
     require_measurable(config.fairness, config.dataset)
+    require_askable(config.gate, config.dataset)
     return config
 
 

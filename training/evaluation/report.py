@@ -60,8 +60,8 @@ class Findings:
 def write_report(findings: Findings, folder: Path) -> dict[str, Any]:
     """Write report.json, fairness.json, report.md and the plots; returns the content of the first."""
     report = make_report(findings)
-    (folder / "report.json").write_text(_json(report), encoding="utf-8")
-    (folder / "fairness.json").write_text(_json(report["fairness"]), encoding="utf-8")
+    (folder / "report.json").write_text(as_json(report), encoding="utf-8")
+    (folder / "fairness.json").write_text(as_json(report["fairness"]), encoding="utf-8")
     (folder / "report.md").write_text(as_markdown(report), encoding="utf-8")
     draw_plots(report, folder)
     return report
@@ -166,7 +166,7 @@ def as_markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _json(content: Any) -> str:
+def as_json(content: Any) -> str:
     """As JSON, in which what was not measured is null: JSON has no nan."""
 
     def plain(value: Any) -> Any:
