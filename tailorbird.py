@@ -434,12 +434,12 @@ def load_state(config: Path, state: str) -> None:
     """Fill the state from a config's tables; a second time doubles nothing."""
     from features.config import read_config
     from features.tables import load_tables
-    from serving.state import load_tables_into_state, open_state
+    from serving.state import load_tables_into_state, open_state, without_password
 
     file = read_config(config)
     store = open_state(state)
     stored = load_tables_into_state(store, load_tables(file.dataset, file.folder)).stored
-    click.echo(f"{stored} new events in {state}")
+    click.echo(f"{stored} new events in {without_password(state)}")
 
 
 @main.command()

@@ -16,7 +16,6 @@ from serving.api.endpoints import ENDPOINTS
 from serving.api.openapi import openapi
 from serving.api.problems import HttpError
 from serving.http.balance import Balance
-from serving.http.metrics import SECONDS
 from serving.http.reception import Reception
 from serving.http.wire import (
     Application,
@@ -31,6 +30,7 @@ from serving.http.wire import (
     write,
     write_parts,
 )
+from serving.metrics import REQUEST_SECONDS
 
 METRICS = "/metrics"
 NATIVE = frozenset({"/livez", METRICS, "/schema.json"})
@@ -85,7 +85,7 @@ class Door:
             response = await answered(self._other(path, method), secrets.token_hex(16))
         if isinstance(response, Streamed):
             await write_parts(send, receive, response)
-        SECONDS.labels(path if endpoint else "other", response.status.value).observe(perf_counter() - start)
+        REQUEST_SECONDS.labels(path if endpoint else "other", response.status.value).observe(perf_counter() - start)
         if isinstance(response, Response):
             last = self._balance is not None and self._balance.close_after(scope["client"])
             await write(send, response, head=method == "HEAD", last=last)

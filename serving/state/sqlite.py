@@ -19,6 +19,9 @@ from serving.state.audit_log import Deed
 from serving.state.protocol import Loaded, Outcome, StoredEvent, UserAttributes
 from serving.state.sqlite_audit_log import NotingConnections, SqliteAuditLog
 from serving.state.sqlite_connections import Connections, Transactions
+from serving.state.sqlite_erasures import Gate, SqliteErasures, remove_until
+from serving.state.sqlite_facts import SqliteFacts
+from serving.state.sqlite_group import GroupCommit
 from serving.state.sqlite_reads import (
     is_user,
     person_of,
@@ -27,7 +30,7 @@ from serving.state.sqlite_reads import (
     read_person,
     read_statements,
 )
-from serving.state.sqlite_schema import OWNED, PERSONAL, STATIC, create_tables
+from serving.state.sqlite_schema import OWNED, STATIC, create_tables
 
 _INSERT_EVENT = """
 INSERT INTO events (person, event_id, item_id, type, moment, value, context, request_id)
@@ -44,25 +47,27 @@ INSERT INTO taken SELECT ?, item_id, type, moment FROM taken WHERE person = ?
 ON CONFLICT DO UPDATE SET moment = max(moment, excluded.moment)
 """
 _INSERT_STATEMENT = "INSERT INTO statements (person, kind, key, moment, value, source) VALUES (?, ?, ?, ?, ?, ?)"
-_LOSSES = "nothing: each write is on disk before it is acknowledged"
 IDS_AT_ONCE = 10_000
 """Ids that are read in one transaction: nobody who lists millions holds up the store's housekeeping."""
 
 
-class SqliteState:
+class SqliteState(SqliteErasures, SqliteFacts):
     """A `State` in one file, or in memory when there is no path."""
 
     def __init__(self, path: Path | None, patience: float = 10.0, read_patience: float | None = None) -> None:
         """Open or make the store, with the patience that `Connections` has, in seconds."""
-        self._losses = _LOSSES if path else "everything: the store is in memory"
+        self._path, self._patience = path, patience
+        self._may_lose = None if path else "everything: the store is in memory"
         self._connections: Transactions = Connections(path, patience, read_patience)
         self._audit_log = SqliteAuditLog(self._connections)
+        self._group = GroupCommit(self._connections) if path else None
         with self._connections.alone() as connection:
             create_tables(connection)
 
     def audited(self, deed: Deed) -> "SqliteState":
         other = copy(self)
         other._connections = NotingConnections(self._connections, deed)
+        other._group = None  # the deed and what it changes are a transaction of their own
         return other
 
     @property
@@ -70,11 +75,10 @@ class SqliteState:
         return self._audit_log
 
     def append(self, events: Sequence[StoredEvent]) -> list[Outcome]:
+        if self._group:
+            return self._group.run(lambda connection: _append(connection, events))
         with self._connections.writing() as connection:
-            before = _newest_number(connection)
-            stored = [connection.execute(_INSERT_EVENT, row).rowcount for row in _rows(connection, events)]
-            connection.execute(_TAKE_NEW, (before,))
-        return ["stored" if count else "duplicate" for count in stored]
+            return _append(connection, events)
 
     def load(self, events: Iterable[StoredEvent], batch: int = 50_000) -> Loaded:
         stored = total = 0
@@ -82,7 +86,9 @@ class SqliteState:
         while some := list(islice(rest, batch)):
             with self._connections.writing() as connection:
                 before = _newest_number(connection)
-                stored += connection.executemany(_INSERT_EVENT, _rows(connection, some)).rowcount
+                gate, persons = Gate(connection), _Persons(connection)
+                rows = (_row(persons, event) for event in some if _admitted(gate, event))
+                stored += connection.executemany(_INSERT_EVENT, rows).rowcount
                 connection.execute(_TAKE_NEW, (before,))
             total += len(some)
         return Loaded(stored, total - stored)
@@ -106,7 +112,7 @@ class SqliteState:
 
     def set_attributes(self, attributes: Iterable[UserAttributes]) -> int:
         with self._connections.writing() as connection:
-            persons = _Persons(connection)
+            gate, persons = Gate(connection), _Persons(connection)
             rows = (
                 (
                     persons.of(one.user_id),
@@ -115,16 +121,20 @@ class SqliteState:
                     json.dumps(value),
                 )
                 for one in attributes
+                if one.moment is None or gate.admits(one.moment, one.user_id)
                 for name, value in one.values.items()
             )
             return connection.executemany("INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)", rows).rowcount
 
     def declare(self, user_id: str | None, anonymous_id: str | None, statements: Sequence[Statement]) -> int:
         with self._connections.writing() as connection:
-            person = _Persons(connection).of(user_id, anonymous_id)
-            rows = [(person, one.kind, one.key, one.moment, json.dumps(one.value), one.source) for one in statements]
-            connection.executemany(_INSERT_STATEMENT, rows)
-        return len(statements)
+            gate, persons = Gate(connection), _Persons(connection)
+            taken = [one for one in statements if gate.admits(one.moment, user_id, anonymous_id)]
+            if taken:
+                person = persons.of(user_id, anonymous_id)
+                rows = [(person, one.kind, one.key, one.moment, json.dumps(one.value), one.source) for one in taken]
+                connection.executemany(_INSERT_STATEMENT, rows)
+        return len(taken)
 
     def statements(self, user_id: str | None, anonymous_id: str | None = None) -> list[Statement]:
         with self._connections.reading() as connection:
@@ -134,6 +144,7 @@ class SqliteState:
         with self._connections.writing() as connection:
             user = _Persons(connection).of(user_id)
             visitor = person_of(connection, anonymous=True, outside_id=anonymous_id)
+            limit = Gate(connection).pass_on(user_id, anonymous_id) if visitor is None or visitor != user else None
             if visitor is None:
                 connection.execute("INSERT INTO ids VALUES (?, 1, ?)", (user, anonymous_id))
                 return True
@@ -145,23 +156,14 @@ class SqliteState:
                     field="anonymous_id",
                     hint="Give each visit after a logout an anonymous id of its own.",
                 )
+            if limit is not None:
+                remove_until(connection, visitor, limit)
             _merge(connection, visitor, user)
             return True
 
     def export(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, Any]:
         with self._connections.reading() as connection:
             return read_export(connection, persons_of(connection, user_id, anonymous_id))
-
-    def erase(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, int]:
-        counts = dict.fromkeys(PERSONAL, 0)
-        with self._connections.writing() as connection:
-            for person in persons_of(connection, user_id, anonymous_id):
-                for table in PERSONAL:
-                    deleted = connection.execute(f"DELETE FROM {table} WHERE person = ?", (person,))
-                    counts[table] += deleted.rowcount
-        with self._connections.alone() as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return counts
 
     def user_ids(self) -> Iterator[str]:
         select, last = "SELECT id FROM ids WHERE anonymous = 0 AND id > ? ORDER BY id LIMIT ?", ""
@@ -182,10 +184,12 @@ class SqliteState:
         with self._connections.reading() as connection:
             connection.execute("SELECT 1 FROM ids LIMIT 1").fetchone()
 
-    def losses(self) -> str:
-        return self._losses
+    def may_lose(self) -> str | None:
+        return self._may_lose
 
     def close(self) -> None:
+        if self._group:
+            self._group.close()
         self._connections.close()
 
 
@@ -214,19 +218,36 @@ class _Persons:
         return int(row[0])
 
 
-def _rows(connection: sqlite3.Connection, events: Iterable[StoredEvent]) -> Iterator[tuple[Any, ...]]:
-    persons = _Persons(connection)
-    for event in events:
-        yield (
-            persons.of(event.user_id, event.anonymous_id),
-            event.event_id,
-            event.item_id,
-            event.type,
-            event.moment,
-            event.value,
-            None if event.context is None else json.dumps(event.context),
-            event.request_id,
-        )
+def _append(connection: sqlite3.Connection, events: Sequence[StoredEvent]) -> list[Outcome]:
+    before = _newest_number(connection)
+    gate, persons = Gate(connection), _Persons(connection)
+    outcomes = [_append_one(connection, gate, persons, event) for event in events]
+    connection.execute(_TAKE_NEW, (before,))
+    return outcomes
+
+
+def _append_one(connection: sqlite3.Connection, gate: Gate, persons: "_Persons", event: StoredEvent) -> Outcome:
+    if not _admitted(gate, event):
+        return "erased"
+    return "stored" if connection.execute(_INSERT_EVENT, _row(persons, event)).rowcount else "duplicate"
+
+
+def _admitted(gate: Gate, event: StoredEvent) -> bool:
+    """Whether no erasure forbids an event to come back."""
+    return gate.admits(event.moment, event.user_id, event.anonymous_id) and gate.admits_event(event.event_id)
+
+
+def _row(persons: "_Persons", event: StoredEvent) -> tuple[Any, ...]:
+    return (
+        persons.of(event.user_id, event.anonymous_id),
+        event.event_id,
+        event.item_id,
+        event.type,
+        event.moment,
+        event.value,
+        None if event.context is None else json.dumps(event.context),
+        event.request_id,
+    )
 
 
 def _newest_number(connection: sqlite3.Connection) -> int:
