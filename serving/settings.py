@@ -4,6 +4,7 @@ from pydantic import Field
 
 from features.person import RECENT_EVENTS
 from features.strict import StrictConfig
+from serving.person.settings import PrivacyConfig, RetentionConfig
 from serving.retrieval.device import Device
 
 
@@ -58,5 +59,9 @@ class ServingConfig(StrictConfig):
     merge_items: int = Field(default=2_000, ge=1)
     """Changed items from which on they are merged into files beside the bundle, in a process of its own. What is not
     merged yet makes each further change cost more: about 3 ms for a thousand items."""
+    retention: RetentionConfig = RetentionConfig()
+    """How long what is known of people is kept."""
+    privacy: PrivacyConfig = PrivacyConfig()
+    """What an erasure looks through."""
     newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
     """Newest events of a person that are read from the state; not fewer than the bundle's `pipeline.max_events`."""

@@ -54,7 +54,9 @@ def users_of(tables: Tables) -> list[tuple[str, int]]:
     return [(user, stop - start) for user, start, stop in tables.events.by_user()]
 
 
-@pytest.mark.parametrize("place", ["log/events/_erased.json", "log/events/date=2026-01-01/_erased.json", "_erased.json"])
+@pytest.mark.parametrize(
+    "place", ["log/events/_erased.json", "log/events/date=2026-01-01/_erased.json", "_erased.json"]
+)
 def test_marks_beside_a_table_are_found(shop: Path, place: str) -> None:
     whole = load_tables(DatasetConfig.parse(SHOP), shop)
     tombstones(ann=ERASED_AT, stranger=ERASED_AT).write(shop / place)
