@@ -116,8 +116,8 @@ class State(Erasures, Facts, Protocol):
     def check(self) -> None:
         """Raises `StateError` unless the store answers."""
 
-    def losses(self) -> str:
-        """What a crash or a power loss can take of what was acknowledged, in a few words for whoever runs the store."""
+    def may_lose(self) -> str | None:
+        """What a crash or a power loss can take of what was acknowledged, in a few words; None for nothing at all."""
 
     def close(self) -> None:
         """Give back files and connections."""

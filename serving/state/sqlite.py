@@ -21,6 +21,7 @@ from serving.state.sqlite_audit_log import NotingConnections, SqliteAuditLog
 from serving.state.sqlite_connections import Connections, Transactions
 from serving.state.sqlite_erasures import Gate, SqliteErasures, remove_until
 from serving.state.sqlite_facts import SqliteFacts
+from serving.state.sqlite_group import GroupCommit
 from serving.state.sqlite_reads import (
     is_user,
     person_of,
@@ -46,7 +47,6 @@ INSERT INTO taken SELECT ?, item_id, type, moment FROM taken WHERE person = ?
 ON CONFLICT DO UPDATE SET moment = max(moment, excluded.moment)
 """
 _INSERT_STATEMENT = "INSERT INTO statements (person, kind, key, moment, value, source) VALUES (?, ?, ?, ?, ?, ?)"
-_LOSSES = "nothing: each write is on disk before it is acknowledged"
 IDS_AT_ONCE = 10_000
 """Ids that are read in one transaction: nobody who lists millions holds up the store's housekeeping."""
 
@@ -57,27 +57,28 @@ class SqliteState(SqliteErasures, SqliteFacts):
     def __init__(self, path: Path | None, patience: float = 10.0, read_patience: float | None = None) -> None:
         """Open or make the store, with the patience that `Connections` has, in seconds."""
         self._path, self._patience = path, patience
-        self._losses = _LOSSES if path else "everything: the store is in memory"
+        self._may_lose = None if path else "everything: the store is in memory"
         self._connections: Transactions = Connections(path, patience, read_patience)
+        self._audit_log = SqliteAuditLog(self._connections)
+        self._group = GroupCommit(self._connections) if path else None
         with self._connections.alone() as connection:
             create_tables(connection)
 
     def audited(self, deed: Deed) -> "SqliteState":
         other = copy(self)
         other._connections = NotingConnections(self._connections, deed)
+        other._group = None  # the deed and what it changes are a transaction of their own
         return other
 
     @property
     def audit_log(self) -> SqliteAuditLog:
-        return SqliteAuditLog(self._connections)
+        return self._audit_log
 
     def append(self, events: Sequence[StoredEvent]) -> list[Outcome]:
+        if self._group:
+            return self._group.run(lambda connection: _append(connection, events))
         with self._connections.writing() as connection:
-            before = _newest_number(connection)
-            gate, persons = Gate(connection), _Persons(connection)
-            outcomes = [_append(connection, gate, persons, event) for event in events]
-            connection.execute(_TAKE_NEW, (before,))
-        return outcomes
+            return _append(connection, events)
 
     def load(self, events: Iterable[StoredEvent], batch: int = 50_000) -> Loaded:
         stored = total = 0
@@ -183,10 +184,12 @@ class SqliteState(SqliteErasures, SqliteFacts):
         with self._connections.reading() as connection:
             connection.execute("SELECT 1 FROM ids LIMIT 1").fetchone()
 
-    def losses(self) -> str:
-        return self._losses
+    def may_lose(self) -> str | None:
+        return self._may_lose
 
     def close(self) -> None:
+        if self._group:
+            self._group.close()
         self._connections.close()
 
 
@@ -215,7 +218,15 @@ class _Persons:
         return int(row[0])
 
 
-def _append(connection: sqlite3.Connection, gate: Gate, persons: "_Persons", event: StoredEvent) -> Outcome:
+def _append(connection: sqlite3.Connection, events: Sequence[StoredEvent]) -> list[Outcome]:
+    before = _newest_number(connection)
+    gate, persons = Gate(connection), _Persons(connection)
+    outcomes = [_append_one(connection, gate, persons, event) for event in events]
+    connection.execute(_TAKE_NEW, (before,))
+    return outcomes
+
+
+def _append_one(connection: sqlite3.Connection, gate: Gate, persons: "_Persons", event: StoredEvent) -> Outcome:
     if not _admitted(gate, event):
         return "erased"
     return "stored" if connection.execute(_INSERT_EVENT, _row(persons, event)).rowcount else "duplicate"

@@ -15,7 +15,7 @@ from features.errors import ConfigError, RequestError, StateError
 from features.events import AttributeTable, Changes, EventTable, Tables
 from features.person import Person
 from features.statements import Statement, in_force
-from serving.state import absolute_url, in_memory, load_tables_into_state, open_state
+from serving.state import absolute_url, in_memory, load_tables_into_state, open_state, without_password
 from serving.state.protocol import State, StoredEvent, UserAttributes
 from serving.state.tables import plain
 
@@ -370,6 +370,14 @@ def test_values_become_plain_data(value: Any, expected: Any) -> None:
 def test_a_url_that_names_no_store_is_told(url: str) -> None:
     with pytest.raises(ConfigError, match="names no store"):
         open_state(url)
+
+
+def test_no_error_repeats_a_password() -> None:
+    with pytest.raises(ConfigError, match="names no store") as told:
+        open_state("redis://me:secret@host:1/name")
+    assert "secret" not in str(told.value)
+    assert without_password("redis://me:secret@host:1/0?keep_days=9") == "redis://•••@host:1/0?keep_days=9"
+    assert without_password("sqlite:///var/state.db") == "sqlite:///var/state.db"
 
 
 def test_a_url_can_be_made_independent_of_the_working_directory(

@@ -153,6 +153,13 @@ def bytes_with(folder: Path, needle: bytes) -> bool:
     return any(needle in path.read_bytes() for path in folder.iterdir())
 
 
+def test_nothing_is_lost_but_by_a_store_in_memory(tmp_path: Path) -> None:
+    states = [open_state(url) for url in (f"sqlite:///{tmp_path}/state.db", "sqlite://:memory:")]
+    assert [state.may_lose() for state in states] == [None, "everything: the store is in memory"]
+    for state in states:
+        state.close()
+
+
 def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
     open_state(f"sqlite:///{tmp_path}/deep/state.db").close()
     assert (tmp_path / "deep" / "state.db").stat().st_mode & 0o077 == 0
