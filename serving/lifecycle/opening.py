@@ -17,7 +17,7 @@ from serving.access.guard import Guard
 from serving.access.keys import keys_from_environment
 from serving.access.tokens import tokens_from
 from serving.bundle import open_bundle
-from serving.desk.desk import Desk
+from serving.desk.desk import Desk, wall_clock
 from serving.golden import check_golden
 from serving.items import changes, merging
 from serving.items.changes import ItemFollower, up_to_date
@@ -29,6 +29,9 @@ from serving.lifecycle.registry import read_pointer
 from serving.lifecycle.repeating import Repeating
 from serving.lifecycle.swap import RegistryWatcher, leave_alone, machine_lock
 from serving.lifecycle.worker import Worker
+from serving.person import housekeeping
+from serving.person.housekeeping import Finisher, Keeper, check_retention
+from serving.person.reach import reach_of
 from serving.pipeline import Pipeline
 from serving.retrieval.device import Device
 from serving.settings import ServingConfig
@@ -117,7 +120,14 @@ def _worker(
     lock, url = machine_lock(Path(registry) if registry else path), environment.get("TAILORBIRD_STATE", DEFAULT_URL)
     starter = None if in_memory(url) else MergeStarter(live, absolute_url(url), config.merge_items)
     watcher = RegistryWatcher(Path(registry), live, log, open_checked, lock) if registry else None
+    place = environment.get("TAILORBIRD_CONFIG")
+    reach = reach_of(Path(place) if place else None, _run_and_registry(path, registry))
+    check_retention(config.retention, live.desk.schema.types, timed=live.desk.schema.timed)
+    finisher = Finisher(state, reach, machine_lock(Path(f"{url}.erasing")), wall_clock)
+    keeper = Keeper(state, config.retention, machine_lock(Path(f"{url}.expiring")), wall_clock)
     threads = [
+        Repeating("erasures", finisher.look, housekeeping.FINISH_SECONDS, swap.NICENESS),
+        Repeating("retention", keeper.look, housekeeping.EXPIRE_SECONDS, swap.NICENESS),
         Repeating("keys", guard.look, access.LOOK_SECONDS),
         Repeating("items", ItemFollower(live, log, open_checked).look, changes.LOOK_SECONDS),
         Repeating("merges", MergeMapper(live, log, lock).look, merging.LOOK_SECONDS, swap.NICENESS),
@@ -133,6 +143,12 @@ def _told_losses(state: State) -> str | None:
     if may_lose:
         _LOG.warning("a crash or a power loss can take from the store: %s", may_lose)
     return may_lose
+
+
+def _run_and_registry(bundle: Path, registry: str | None) -> list[Path]:
+    """What an erasure searches by itself: the folder of the run that made the bundle, and the registry."""
+    run = bundle.resolve().parent
+    return [*([run] if (run / "run.json").exists() else []), *([Path(registry)] if registry else [])]
 
 
 def open_snapshot(path: Path, log: ItemLog, newest_events: int, device: Device = "cpu") -> Snapshot:

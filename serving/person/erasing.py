@@ -5,6 +5,7 @@ process looks first; until then the receipt says `pending`, and the store holds 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,8 @@ SHOWN_FILES = 5
 STORE = "the store's files"
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """What was done, or found, in one place."""
 
     place: str
@@ -28,7 +30,7 @@ class Place(NamedTuple):
 
     def plain(self) -> dict[str, Any]:
         """Without what has nothing to say."""
-        return {name: value for name, value in self._asdict().items() if value is not None}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def finish(state: State, erasure: Erasure, reach: Reach, moment: int) -> Mapping[str, Any]:

@@ -89,8 +89,8 @@ def test_an_erasure_leaves_the_id_in_no_byte(store: State, tmp_path: Path) -> No
     assert read_tombstones(tmp_path / "log" / "events" / "_erased.json") == store.tombstones()
     left = pd.read_parquet(tmp_path / "log" / "events")
     assert left["user_id"].tolist() == ["person-bob", "person-bob"]
-    for ids in (("person-ann", None), (None, "cookie-ann"), ("person-ann", "cookie-ann")):
-        found = verify(store, *ids, reach)
+    for user, visitor in (("person-ann", None), (None, "cookie-ann"), ("person-ann", "cookie-ann")):
+        found = verify(store, user, visitor, reach)
         assert found.clean
         assert set(of_places(found).values()) == {"clean", "absent", "not_reached"}
 
