@@ -19,7 +19,7 @@ from features.events import AttributeTable, Changes, EventTable, Tables
 
 Marked: TypeAlias = Literal["user", "visitor", "event"]
 MARK_DIGITS = 32
-TOMBSTONES = "erased.json"
+TOMBSTONES = "_erased.json"
 """The file that an erasure leaves beside exported logs, and that every reader of tables looks for there."""
 
 

@@ -4,6 +4,8 @@ from pydantic import Field
 
 from features.person import RECENT_EVENTS
 from features.strict import StrictConfig
+from serving.access.settings import AccessConfig
+from serving.person.settings import PrivacyConfig, RetentionConfig
 from serving.retrieval.device import Device
 
 
@@ -60,5 +62,14 @@ class ServingConfig(StrictConfig):
     merge_items: int = Field(default=2_000, ge=1)
     """Changed items from which on they are merged into files beside the bundle, in a process of its own. What is not
     merged yet makes each further change cost more: about 3 ms for a thousand items."""
+    retention: RetentionConfig = RetentionConfig()
+    """How long what is known of people is kept."""
+    privacy: PrivacyConfig = PrivacyConfig()
+    """What an erasure looks through."""
+    access: AccessConfig = AccessConfig()
+    """Who is answered: keys and tokens (docs/access.md)."""
+    languages: tuple[str, ...] = Field(default=("en", "pl"), min_length=1)
+    """Languages in which reasons are told, by the names of the files in serving/reasons/languages; whoever asks for
+    none of them is told in the first."""
     newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
     """Newest events of a person that are read from the state; not fewer than the bundle's `pipeline.max_events`."""

@@ -3,15 +3,18 @@
 from serving.state.audit_log import AuditLog
 from serving.state.event_log import EventLog
 from serving.state.item_log import ItemLog
+from serving.state.key_store import KeyStore
 from serving.state.places import SqlitePlace, place_of, without_password
 from serving.state.protocol import State
 from serving.state.redis.event_log import RedisEventLog
 from serving.state.redis.item_log import RedisItemLog
+from serving.state.redis.key_store import RedisKeyStore
 from serving.state.redis.state import RedisState
 from serving.state.redis.upkeep import RedisUpkeep
 from serving.state.sqlite import SqliteState
 from serving.state.sqlite_event_log import SqliteEventLog
 from serving.state.sqlite_item_log import SqliteItemLog
+from serving.state.sqlite_key_store import SqliteKeyStore
 from serving.state.sqlite_upkeep import SqliteUpkeep
 from serving.state.tables import load_tables_into_state
 from serving.state.upkeep import Upkeep
@@ -21,6 +24,7 @@ __all__ = [
     "AuditLog",
     "EventLog",
     "ItemLog",
+    "KeyStore",
     "State",
     "Upkeep",
     "absolute_url",
@@ -28,6 +32,7 @@ __all__ = [
     "load_tables_into_state",
     "open_event_log",
     "open_item_log",
+    "open_key_store",
     "open_state",
     "open_upkeep",
     "without_password",
@@ -73,6 +78,12 @@ def open_upkeep(url: str = DEFAULT_URL, patience: float = 10.0) -> Upkeep:
     """Open the store that a URL names for its upkeep; URLs and errors are those of `open_state`."""
     place = place_of(url)
     return SqliteUpkeep(place.path, patience) if isinstance(place, SqlitePlace) else RedisUpkeep(place, patience)
+
+
+def open_key_store(url: str = DEFAULT_URL, patience: float = 10.0) -> KeyStore:
+    """Open the API keys in the store that a URL names; as `open_item_log`."""
+    place = place_of(url)
+    return SqliteKeyStore(place.path, patience) if isinstance(place, SqlitePlace) else RedisKeyStore(place, patience)
 
 
 def absolute_url(url: str) -> str:

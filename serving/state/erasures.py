@@ -5,6 +5,9 @@ from typing import Any, NamedTuple, Protocol
 
 from features.tombstones import Tombstones
 
+RETRY_DAYS = 7
+"""For so long an erased event is known by its id, so that a retry without a time does not come in as a new one."""
+
 
 class Erasure(NamedTuple):
     """Rows that are gone, and whose copies outside the store's tables are to be looked for."""

@@ -16,14 +16,12 @@ from typing import Any
 from features.errors import StateError
 from features.moments import DAY
 from features.tombstones import Marked, Tombstones, mark_of
-from serving.state.erasures import Erasure, Receipt
+from serving.state.erasures import RETRY_DAYS, Erasure, Receipt
 from serving.state.sqlite_connections import Transactions
 from serving.state.sqlite_reads import person_of, persons_of
 from serving.state.sqlite_schema import PERSONAL
 from serving.state.unused_bytes import search_in_process
 
-RETRY_DAYS = 7
-"""For so long an erased event is known by its id, so that a retry without a time does not come in as a new one."""
 KEY = "erasure_key"
 CHECKPOINT_SECONDS = 0.02
 """Between two tries to empty the write-ahead log, which waits for whoever reads at the moment."""

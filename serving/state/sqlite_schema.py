@@ -113,6 +113,20 @@ CREATE TABLE IF NOT EXISTS audit_keys (
     key BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS audit_keys_of_person ON audit_keys (person);
+
+CREATE TABLE IF NOT EXISTS access_keys (
+    number INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    key_id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    made INTEGER NOT NULL,
+    expires INTEGER,
+    rate REAL,
+    burst INTEGER
+);
+CREATE INDEX IF NOT EXISTS access_keys_by_version ON access_keys (version);
 """
 OWNED = ("events", "statements", "audit_keys", "ids")
 """Tables whose rows belong to one person, and to the other after a merge."""

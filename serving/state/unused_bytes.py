@@ -46,7 +46,7 @@ def search_in_process(path: Path, texts: Sequence[str]) -> dict[str, int]:
 
     Raises OSError and `subprocess.CalledProcessError` when the files cannot be read.
     """
-    call = [sys.executable, str(Path(__file__).resolve()), str(path)]
+    call = [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(path)]
     done = subprocess.run(call, input=json.dumps(list(texts)), capture_output=True, text=True, check=True)
     found: dict[str, int] = json.loads(done.stdout)
     return found

@@ -54,7 +54,9 @@ def users_of(tables: Tables) -> list[tuple[str, int]]:
     return [(user, stop - start) for user, start, stop in tables.events.by_user()]
 
 
-@pytest.mark.parametrize("place", ["log/events/erased.json", "log/events/date=2026-01-01/erased.json", "erased.json"])
+@pytest.mark.parametrize(
+    "place", ["log/events/_erased.json", "log/events/date=2026-01-01/_erased.json", "_erased.json"]
+)
 def test_marks_beside_a_table_are_found(shop: Path, place: str) -> None:
     whole = load_tables(DatasetConfig.parse(SHOP), shop)
     tombstones(ann=ERASED_AT, stranger=ERASED_AT).write(shop / place)
@@ -86,24 +88,24 @@ def test_named_marks_must_be_there(shop: Path) -> None:
     "content", ["", "[]", "{}", '{"key": "k", "marks": ["a"]}', '{"key": "k", "marks": {"a": "b"}}']
 )
 def test_what_holds_no_marks_stops_a_training(shop: Path, content: str) -> None:
-    (shop / "erased.json").write_text(content)
+    (shop / "_erased.json").write_text(content)
     with pytest.raises(DataError, match="holds no tombstones"):
         load_tables(DatasetConfig.parse(SHOP), shop)
 
 
 def test_nothing_left_is_told(shop: Path) -> None:
-    tombstones(ann=ERASED_AT * 2, bob=ERASED_AT * 2, eve=ERASED_AT * 2).write(shop / "erased.json")
+    tombstones(ann=ERASED_AT * 2, bob=ERASED_AT * 2, eve=ERASED_AT * 2).write(shop / "_erased.json")
     with pytest.raises(DataError, match="every event belongs to somebody who was erased"):
         load_tables(DatasetConfig.parse(SHOP), shop)
 
 
 def test_marks_are_kept_by_their_owner_alone_and_name_nobody(tmp_path: Path) -> None:
     written = tombstones(ann=5)
-    written.write(tmp_path / "erased.json")
-    assert read_tombstones(tmp_path / "erased.json") == written
-    assert (tmp_path / "erased.json").stat().st_mode & 0o077 == 0
-    assert "ann" not in (tmp_path / "erased.json").read_text()
-    assert [path.name for path in tmp_path.iterdir()] == ["erased.json"]
+    written.write(tmp_path / "_erased.json")
+    assert read_tombstones(tmp_path / "_erased.json") == written
+    assert (tmp_path / "_erased.json").stat().st_mode & 0o077 == 0
+    assert "ann" not in (tmp_path / "_erased.json").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["_erased.json"]
 
 
 def test_a_visitor_of_the_same_name_has_a_mark_of_their_own() -> None:

@@ -82,9 +82,10 @@ def test_a_deed_is_noted_once_however_much_it_changes(state: State) -> None:
 def test_reading_notes_nothing_until_it_is_asked_to(state: State) -> None:
     state.append([event("e1", "ann")])
     one = deed("ann", action="profile")
-    state.audited(one).person("ann")
+    audited = state.audited(one)
+    audited.person("ann")
     assert state.audit_log.after(0) == []
-    state.audit_log.note(one)
+    audited.audit_log.note(one)
     assert about(state, "ann") == ["profile"]
 
 

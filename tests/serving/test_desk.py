@@ -19,7 +19,7 @@ NOW = to_moment("2026-01-01T00:00:00Z")
 def asked(desk: Desk, **request: Any) -> tuple[Person, int]:
     """The person and moment that the pipeline got for a request."""
     desk.recommend(RecommendRequest.model_validate(request), "r")
-    return desk._pipeline.asked[-1]  # type: ignore[attr-defined, no-any-return]
+    return desk.pipeline.asked[-1]  # type: ignore[attr-defined, no-any-return]
 
 
 def stored(number: int, moment: int = NOW - HOUR, **given: Any) -> StoredEvent:
