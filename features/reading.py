@@ -49,7 +49,9 @@ def read_files(
     path: str, form: FormatConfig, folder: Path, engine: Engine, field: str, numbered: bool = False
 ) -> Frame:
     """All files that a path or glob names, one after another. Raises `ConfigError` when there is none."""
-    parts = {file.name: _read_file(file, form, engine, field) for file in find_files(path, folder, field)}
+    files = find_files(path, folder, field)
+    several = len({file.name for file in files}) < len(files)  # partitions hold files of one name
+    parts = {str(file) if several else file.name: _read_file(file, form, engine, field) for file in files}
     if numbered:
         parts = {name: number_rows(part, name) for name, part in parts.items()}
     return stack(parts, field)

@@ -202,6 +202,8 @@ class ReadyReply(Reply, frozen=True, kw_only=True):
     """Why a bundle that was promoted does not answer in this one's place."""
     degraded: list[Literal["state"]] | None = None
     """What answers must do without for now: what is stored of people, because the store does not answer."""
+    may_lose: str | None = None
+    """What the store's settings let a crash or a power loss take of what was acknowledged; absent when nothing."""
 
 
 class ErrorDetail(Reply, frozen=True, kw_only=True):

@@ -14,8 +14,9 @@ from typing import Literal
 from features.errors import StateError
 from features.moments import SECOND, to_text
 from features.person import RECENT_EVENTS, Person
+from serving.access.tokens import Tokens
 from serving.answers import Answer, Query
-from serving.api.replies import EventReply, EventsReply, ListReply, PastEvent, ProfileReply, list_reply
+from serving.api.replies import EventsReply, ListReply, PastEvent, ProfileReply, list_reply
 from serving.api.requests import (
     EventsRequest,
     PersonalRequest,
@@ -28,10 +29,12 @@ from serving.api.requests import (
 from serving.budget import NEVER, Deadline, UsualTimes
 from serving.desk.breaker import Breaker
 from serving.desk.inline import with_events
-from serving.desk.intake import Intake
+from serving.desk.intake import Intake, event_reply
+from serving.desk.watching import watch_events, watch_list
 from serving.filters import Filter, FilterReader
 from serving.pipeline import Pipeline
 from serving.reasons.wording import Languages, Words
+from serving.state.audit_log import Deed
 from serving.state.item_log import ItemLog
 from serving.state.protocol import State, StoredEvent
 
@@ -51,15 +54,18 @@ class Desk:
         item_log: ItemLog,
         newest: int = RECENT_EVENTS,
         clock: Callable[[], int] = wall_clock,
+        tokens: Tokens | None = None,
         languages: Sequence[str] = ("en", "pl"),
     ) -> None:
-        """`newest` events of a person are read; `clock` gives the present moment; reasons are told in `languages`.
+        """`newest` events of a person are read; `clock` gives the present moment; `tokens` signs for persons.
 
-        Raises ConfigError for a language without sentences.
+        Reasons are told in `languages`. Raises ConfigError for a language without sentences.
         """
+        self.tokens = tokens or Tokens()
         self._languages = Languages(languages)
         self.item_log = item_log
         self.clock = clock
+        self.deed: Deed | None = None
         self._state = state
         self._newest = newest
         self._breaker = Breaker()
@@ -72,12 +78,27 @@ class Desk:
         other._take(pipeline)
         return other
 
+    def noting(self, deed: Deed) -> "Desk":
+        """The same desk for one call, which notes the deed with the first thing that it changes in the store."""
+        other = copy(self)
+        other.deed, other._state = deed, self._state.audited(deed)
+        return other
+
+    def note(self, deed: Deed) -> None:
+        """Note a deed that changed nothing. Raises StateError."""
+        self._state.audit_log.note(deed)
+
     def _take(self, pipeline: Pipeline) -> None:
         self.schema = schema = pipeline.bundle.schema
         self.pipeline = pipeline
         self._intake = Intake(schema)
         self._filters = FilterReader(schema.dataset)
         self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
+
+    @property
+    def state(self) -> State:
+        """The store of people."""
+        return self._state
 
     @property
     def bundle(self) -> str:
@@ -95,6 +116,7 @@ class Desk:
             budget=Deadline(until, self._usual),
         )
         answer = self.pipeline.recommend(person, query, moment)
+        watch_list("recommend", self.pipeline.bundle, answer)
         self._learn(answer, explained=request.explain and not answer.degraded)
         words = self.words(request.spoken) if request.explain else None
         return list_reply(answer, request_id, self.bundle, words=words, without=without)
@@ -105,6 +127,7 @@ class Desk:
         budget = Deadline(until, self._usual)
         query = Query(filter=self.filter(request.filter), explain=request.explain, budget=budget)
         answer = self.pipeline.rank(person, request.item_ids, query, moment)
+        watch_list("rank", self.pipeline.bundle, answer)
         words = self.words(request.spoken) if request.explain else None
         return list_reply(answer, request_id, self.bundle, words=words, without=without)
 
@@ -112,6 +135,7 @@ class Desk:
         """The items that go with the given ones."""
         query = Query(k=request.k, exclude=request.exclude, filter=self.filter(request.filter))
         answer = self.pipeline.similar(request.item_ids, request.kind, query, self.clock())
+        watch_list("similar", self.pipeline.bundle, answer)
         return list_reply(answer, request_id, self.bundle)
 
     def events(self, request: EventsRequest, request_id: str) -> EventsReply:
@@ -119,11 +143,9 @@ class Desk:
         now = self.clock()
         checked = [self._intake.posted(content, now) for content in request.events]
         outcomes = iter(self._state.append([one for one in checked if isinstance(one, StoredEvent)]))
-        results = [
-            EventReply(event_id=one.event_id, status=next(outcomes)) if isinstance(one, StoredEvent) else one
-            for one in checked
-        ]
+        results = [event_reply(one, next(outcomes)) if isinstance(one, StoredEvent) else one for one in checked]
         statuses = [result.status for result in results]
+        watch_events(statuses, (one for one in checked if isinstance(one, StoredEvent)), now)
         return EventsReply(
             request_id=request_id,
             bundle=self.bundle,
