@@ -96,6 +96,8 @@ def _count_on(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
 
 def _put(connection: sqlite3.Connection, table: str, row: Row) -> None:
     """One row in the place of the same one; an entry of the audit log, which is never replaced, only if it is new."""
+    if table == "access_keys":
+        row = {**row, "version": row["number"]}
     names, marks = ", ".join(row), ", ".join("?" * len(row))
     if table == "audit":
         insert = f"INSERT INTO audit ({names}) SELECT {marks} WHERE NOT EXISTS (SELECT 1 FROM audit WHERE number = ?)"
@@ -109,6 +111,8 @@ def _blobs(connection: sqlite3.Connection, table: str) -> set[str]:
 
 
 def _row(table: str, blobs: set[str], row: dict[str, Any]) -> Row:
+    if table == "access_keys":
+        del row["version"]  # which matters to those who have the store open
     for name, value in row.items():
         if value is not None and name in blobs:
             row[name] = value.hex()

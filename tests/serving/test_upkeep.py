@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 import redis
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tailorbird
 from features.errors import ConfigError, StateError
 from features.statements import Statement
-from serving.state import open_event_log, open_item_log, open_state, open_upkeep
+from serving.state import open_event_log, open_item_log, open_key_store, open_state, open_upkeep
 from serving.state.audit_log import Deed
 from serving.state.item_log import ItemEdit
+from serving.state.key_store import StoredKey
 from serving.state.protocol import State, StoredEvent, UserAttributes
 from serving.state.upkeep import copy_store
 
@@ -45,13 +48,19 @@ def fill(url: str) -> None:
     state.erase("gone", moment=20)
     state.finish(state.erase("stranger", moment=30).receipt_id, {"files": ["a"]})
     log.change([ItemEdit("tea", {"price": 1.5}), ItemEdit("milk", None), ItemEdit("tea", {"price": 2})], 7)
-    for one in (state, log, events):
+    keys = open_key_store(url)
+    keys.add(
+        StoredKey("a1", "the web shop", ("recommend", "events"), b"\xff" * 32, 5, None, 2.5, 10), Deed("keys", "k", 7)
+    )
+    keys.add(StoredKey("b2", "Zażółć", ("admin",), b"\0" * 32, 6), Deed("keys", "k", 8))
+    keys.expire("a1", 50, Deed("keys", "k", 9))
+    for one in (state, log, events, keys):
         one.close()
 
 
 def all_of(url: str) -> dict[str, Any]:
     """What a store answers about all that `fill` put in."""
-    state, log, events = open_state(url), open_item_log(url), open_event_log(url)
+    state, log, events, keys = open_state(url), open_item_log(url), open_event_log(url), open_key_store(url)
     found = {
         "export": [state.export(*ids) for ids in IDS],
         "users": list(state.user_ids()),
@@ -60,9 +69,10 @@ def all_of(url: str) -> dict[str, Any]:
         "erasures": [state.unfinished(), state.receipts("stranger"), state.tombstones()],
         "items": [log.identity, log.newest(), log.after(0, 99)],
         "events": [events.exported(), [one for one in events.after(0, 99) if one.number > events.exported()]],
+        "keys": keys.keys(),
         "known": state.known(["e1", "e2", "e4", "e9"]),
     }
-    for one in (state, log, events):
+    for one in (state, log, events, keys):
         one.close()
     return found
 
@@ -81,7 +91,7 @@ def test_a_copy_answers_as_the_original_in_a_store_of_another_kind(shared_store_
     fill(shared_store_url)
     before = all_of(shared_store_url)
     counts = copy(shared_store_url, target)
-    assert (counts["events"], counts["ids"], counts["audit"], counts["item_changes"]) == (5, 4, 2, 2)
+    assert (counts["events"], counts["ids"], counts["audit"], counts["item_changes"]) == (5, 4, 5, 2)
     assert all_of(target) == before == all_of(shared_store_url)
 
 
@@ -96,7 +106,7 @@ def test_a_copy_goes_on_as_the_original_would(shared_store_url: str, target: str
     assert log.change([ItemEdit("tea", None)], 9) == [4]
     assert [one.event_id for one in state.history("ann", newest=99)] == ["e1", "e2", "e3", "e6", "e10"]
     state.audit_log.note(Deed("promote", "k", 6))
-    assert [entry.number for entry in state.audit_log.after(0)] == [1, 2, 3]
+    assert [entry.number for entry in state.audit_log.after(0)] == [1, 2, 3, 4, 5, 6]
     for one in (state, log, events):
         one.close()
 
@@ -223,3 +233,15 @@ def test_what_was_lost_of_derived_tables_is_made_again(shared_store_url: str) ->
     upkeep.rebuild()
     upkeep.close()
     assert all_of(broken) == before
+
+
+def test_both_are_one_command_each(tmp_path: Path, new_redis_url: Callable[[], str]) -> None:
+    source, target = f"sqlite:///{tmp_path}/state.db", new_redis_url()
+    fill(source)
+    run = CliRunner().invoke(tailorbird.main, ["state", "copy", "--from", source, "--to", target])
+    assert run.exit_code == 0, run.output
+    assert "5 events" in run.output
+    assert all_of(target) == all_of(source)
+    again = CliRunner().invoke(tailorbird.main, ["state", "rebuild", "--state", target])
+    assert again.output == "taken: 5 rows made again\n"
+    assert all_of(target) == all_of(source)

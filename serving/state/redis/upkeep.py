@@ -19,6 +19,7 @@ ROWS_AT_ONCE = 1_000
 COUNTER_KEYS = {"rows": "tb:number", "items": "tb:items:number", "persons": "tb:persons"}
 PERSONAL = ("statements", "attributes", "audit_keys")
 RECEIPT = ("moment", "removed", "ids", "report")
+ACCESS_KEY = ("number", "key_id", "name", "scopes", "digest", "made", "expires", "rate", "burst")
 AUDIT = ("moment", "actor", "action", "mark", "request_id", "detail")
 _COLUMNS = {
     "item_log": ("identity",),
@@ -121,6 +122,8 @@ class RedisUpkeep:
             "receipts",
             [{"id": one, **dict(zip(RECEIPT, json.loads(text), strict=True))} for one, text in receipts.items()],
         )
+        keys = [(int(place), key_id, *json.loads(text)) for key_id, place, text in self._connections.read("keys")]
+        yield "access_keys", [dict(zip(ACCESS_KEY, key, strict=True)) for key in keys]
         yield from self._paged("audit", self._audit)
         yield from self._paged("item_changes", self._items)
 
@@ -190,6 +193,8 @@ def _arguments(table: str, row: Row) -> tuple[Any, ...]:
             return row["number"], packed([row[name] for name in AUDIT])
         case "item_changes":
             return row["item_id"], row["number"], packed((row["attributes"], row["moment"]))
+        case "access_keys":
+            return row["key_id"], row["number"], packed([row[name] for name in ACCESS_KEY[2:]])
         case "receipts":
             text = packed([row[name] for name in RECEIPT])
             return row["id"], text, int(row["ids"] is not None)
