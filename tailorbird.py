@@ -486,6 +486,34 @@ def load_state(config: Path, state: str) -> None:
     click.echo(f"{stored} new events in {without_password(state)}")
 
 
+@state.command("rebuild")
+@STATE
+def rebuild_state(state: str) -> None:
+    """Make again what follows from the log of events; stop whatever writes first."""
+    from contextlib import closing
+
+    from serving.state import open_upkeep
+
+    with closing(open_upkeep(state)) as upkeep:
+        for table, rows in upkeep.rebuild().items():
+            click.echo(f"{table}: {rows} rows made again")
+
+
+@state.command("copy")
+@click.option("--from", "source", required=True, help="URL of the state that is copied; stop whatever writes to it.")
+@click.option("--to", "target", required=True, help="URL of a new state, or of a copy that was broken off.")
+def copy_state(source: str, target: str) -> None:
+    """Take everything to another store, whatever its kind, and read it again there."""
+    from tqdm import tqdm
+
+    from serving.state import open_upkeep
+    from serving.state.upkeep import copy_store
+
+    with tqdm(desc="copying", unit=" rows", disable=None, leave=False) as bar:
+        counts = copy_store(open_upkeep(source), open_upkeep(target), bar.update)
+    click.echo(", ".join(f"{rows} {table}" for table, rows in sorted(counts.items()) if rows) or "nothing was held")
+
+
 @main.command()
 @click.option("--events", default=60_000, show_default=True, help="About how many events to simulate.")
 @click.option("--folder", default="var/demo", show_default=True, type=click.Path(path_type=Path), help=FOLDER)
