@@ -23,6 +23,7 @@ from serving.bulk.desk import recommend_batch
 from serving.desk.desk import Desk
 from serving.items.desk import change_items
 from serving.items.requests import ItemsRequest
+from serving.person.consent import ConsentReply, ConsentRequest, consent
 from serving.state.audit_log import Ids
 
 
@@ -84,5 +85,6 @@ ENDPOINTS = (
     ),
     Endpoint("/v1/items", "catalogue", ItemsRequest, ItemsReply, change_items, lane="writes"),
     Endpoint("/v1/profile", "person", ProfileRequest, ProfileReply, Desk.profile, lane="writes", by_token=True),
+    Endpoint("/v1/consent", "person", ConsentRequest, ConsentReply, consent, lane="writes", by_token=True),
     Endpoint("/v1/tokens", "person", TokenRequest, TokenReply, make_token, lane="writes"),
 )

@@ -87,6 +87,9 @@ class ListReply(Stamped, frozen=True, kw_only=True):
     degraded: list[Literal["state", "explanations", "ranker"]] | None = None
     """What the answer had to do without: what is stored of the person, because the store does not answer; reasons, or
     the ranker, because time was short."""
+    not_personal: Literal["denied", "unknown", "state"] | None = None
+    """When nothing of the person was read but their consent, and the list follows from the context alone: because they
+    denied `personalize`, because they were never asked, or because the store does not answer."""
 
 
 class EventReply(Reply, frozen=True, kw_only=True):
@@ -94,7 +97,8 @@ class EventReply(Reply, frozen=True, kw_only=True):
 
     event_id: str | None = None
     """Left out when the event has none that can be read."""
-    status: Literal["stored", "duplicate", "rejected"]
+    status: Literal["stored", "duplicate", "rejected", "not_stored"]
+    """`not_stored`: the person agreed to no purpose for which events are stored."""
     field: str | None = None
     """The field for which the event was rejected."""
     message: str | None = None
@@ -107,6 +111,7 @@ class EventsReply(Stamped, frozen=True, kw_only=True):
     stored: int
     duplicate: int
     rejected: int
+    not_stored: int
     results: list[EventReply]
 
 
@@ -204,6 +209,8 @@ class UserListReply(Reply, frozen=True, kw_only=True):
     """When the request had a filter."""
     degraded: list[Literal["state"]] | None = None
     """What the list had to do without: what is stored of the user, because the store does not answer."""
+    not_personal: Literal["denied", "unknown", "state"] | None = None
+    """When nothing of the user was read but their consent, as in /v1/recommend."""
     error: ErrorDetail | None = None
     """Why this user has no list; the others have theirs."""
 
@@ -216,9 +223,16 @@ class BatchReply(Stamped, frozen=True, kw_only=True):
 
 
 def list_reply(
-    answer: Answer, request_id: str, bundle: str, *, explain: bool, without: Sequence[Literal["state"]] = ()
+    answer: Answer,
+    request_id: str,
+    bundle: str,
+    *,
+    explain: bool,
+    without: Sequence[Literal["state"]] = (),
+    not_personal: Literal["denied", "unknown", "state"] | None = None,
 ) -> ListReply:
-    """A pipeline's answer as JSON has it; `without` names what the pipeline was not given."""
+    """A pipeline's answer as JSON has it; `without` names what the pipeline was not given, `not_personal` why nothing
+    of the person."""
     short = answer.shortfall
     reasoned = explain and not answer.degraded
     return ListReply(
@@ -230,6 +244,7 @@ def list_reply(
         timings=answer.timings if explain else None,
         filtering=None if answer.filtering is None else FilteringReply(**vars(answer.filtering)),
         degraded=[*without, *answer.degraded] or None,
+        not_personal=not_personal,
     )
 
 
