@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from features.frames import Frames
     from serving.bundle import Bundle
     from serving.retrieval.device import Device
+    from training.retrain.retrain import Outcome
 
 PACKAGES = ("features", "models", "serving", "training")
 HOME = Path(__file__).resolve().parent
 FOLDER = "Folder to write to."
+RUNS = "Folder that holds the runs and remembers them."
 CONFIG = click.option("--config", required=True, type=click.Path(path_type=Path), help="Configuration file (YAML).")
 STATE = click.option(
     "--state", default="sqlite:///var/state.db", show_default=True, envvar="TAILORBIRD_STATE", help="URL of the state."
@@ -43,6 +45,23 @@ def train(config: Path | str, run: Path | str | None = None, frames: "Frames | N
 
     settings, folder = read_training_config(config)
     return run_training(settings, folder, Path(run) if run else _fresh_run(Path(config)), frames)
+
+
+def retrain(
+    config: Path | str,
+    runs: Path | str = "runs/retrain",
+    registry: Path | str = "registry",
+    tell: Callable[[str], None] = lambda _: None,
+) -> "Outcome":
+    """Train on what is new, hold the candidate against the live bundle, and promote it or not.
+
+    The answer's `exit` says which: PROMOTED, REFUSED, NOTHING_NEW or BUSY; its `line` in words. `tell` is given a line
+    for each step. A call that was broken off is gone on with by the next one with the same `runs`. Raises ConfigError,
+    DataError and BundleError.
+    """
+    from training.retrain.retrain import retrain as bring_up_to_date
+
+    return bring_up_to_date(Path(config), Path(runs), Path(registry), tell)
 
 
 def tune(
@@ -195,6 +214,13 @@ def import_movielens_(source: Path, output: Path) -> None:
     type=click.Choice(["orderly", "null"]),
     help="A world to learn from, or one in which nothing can be learned.",
 )
+@click.option(
+    "--shuffled",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of the window, from its start, that is spoiled: items no longer belong to those who took them.",
+)
 def simulate(output: Path, **chosen: Any) -> None:
     """Write the tables of a simulated shop and streaming service, and a config that reads them."""
     from training.simulator.settings import SimulatorSettings
@@ -236,6 +262,22 @@ def train_(config: Path, run: Path | None) -> None:
     bundle = train(config, run)
     click.echo((bundle.parent / "report.md").read_text(encoding="utf-8"))
     click.echo(bundle)
+
+
+@main.command("retrain")
+@CONFIG
+@click.option("--runs", default="runs/retrain", show_default=True, type=click.Path(path_type=Path), help=RUNS)
+@REGISTRY
+def retrain_(config: Path, runs: Path, registry: Path) -> None:
+    """Bring the live bundle up to date, if a gate lets the new one pass.
+
+    Exit status: 0 promoted, 3 refused, 4 nothing new, 5 another run holds the lock, 1 an error.
+    """
+    outcome = retrain(config, runs, registry, tell=lambda line: click.echo(line, err=True))
+    if (page := outcome.page) is not None:
+        click.echo(page.read_text(encoding="utf-8"))
+    click.echo(outcome.line)
+    sys.exit(outcome.exit)
 
 
 @main.command("tune")
@@ -292,13 +334,15 @@ def recommend_(bundle: Path, output: Path, **chosen: Any) -> None:
 @click.argument("bundle", type=click.Path(path_type=Path))
 @REGISTRY
 @STATE
-def promote(bundle: Path, registry: Path, state: str) -> None:
+@click.option("--force", is_flag=True, help="Also one that the gate refused; needs --why.")
+@click.option("--why", default="", help="The reason, which is recorded in the registry.")
+def promote(bundle: Path, registry: Path, state: str, force: bool, why: str) -> None:
     """Make a bundle the live one; noted in the audit log of --state."""
     from serving.access.administration import note
     from serving.lifecycle.registry import promote as make_live
 
-    note(state, "promote", bundle=str(bundle.resolve()), registry=str(registry.resolve()))
-    click.echo(f"live: {make_live(bundle, registry).live}")
+    note(state, "promote", bundle=str(bundle.resolve()), registry=str(registry.resolve()), why=why)
+    click.echo(f"live: {make_live(bundle, registry, force=force, why=why).live}")
 
 
 @main.command()
@@ -438,12 +482,12 @@ def load_state(config: Path, state: str) -> None:
     """Fill the state from a config's tables; a second time doubles nothing."""
     from features.config import read_config
     from features.tables import load_tables
-    from serving.state import load_tables_into_state, open_state
+    from serving.state import load_tables_into_state, open_state, without_password
 
     file = read_config(config)
     store = open_state(state)
     stored = load_tables_into_state(store, load_tables(file.dataset, file.folder)).stored
-    click.echo(f"{stored} new events in {state}")
+    click.echo(f"{stored} new events in {without_password(state)}")
 
 
 @main.command()

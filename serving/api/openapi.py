@@ -86,7 +86,7 @@ def _post(endpoint: Endpoint) -> dict[str, Any]:
         "operationId": endpoint.name,
         "security": [{"key": [endpoint.scope]}, *([{"token": [endpoint.scope]}] if endpoint.by_token else [])],
         "requestBody": {"required": True, **_json(endpoint.request)},
-        "responses": {"200": {"description": "The answer.", **_json(endpoint.reply)}, **_errors(*_ERRORS)},
+        "responses": {"200": {"description": "The answer.", **_content(endpoint)}, **_errors(*_ERRORS)},
     }
 
 
@@ -102,6 +102,12 @@ def _get(path: str, text: str, media_type: str, schema: dict[str, Any]) -> dict[
 def _errors(*statuses: HTTPStatus) -> dict[str, Any]:
     said = {str(int(status)): _ERRORS[status] for status in statuses}
     return {status: {"description": text, **more, **_json(ErrorReply)} for status, (text, more) in said.items()}
+
+
+def _content(endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.media_type == _JSON:
+        return _json(endpoint.reply)
+    return {"content": {endpoint.media_type: {"schema": {"type": "string", "format": "binary"}}}}
 
 
 def _json(model: type) -> dict[str, Any]:

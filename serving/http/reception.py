@@ -41,6 +41,7 @@ from serving.http.wire import (
 )
 from serving.lifecycle.worker import Worker
 from serving.metrics import DEGRADED, REQUESTS_REFUSED
+from serving.person.privacy import ArchiveReply
 from serving.settings import ServingConfig
 from serving.state.audit_log import Deed
 
@@ -51,6 +52,7 @@ REOPEN_SECONDS = 1.0
 MOST_SECONDS = 30.0
 """Between two tries to open a bundle that is refused again and again: hashing a large one takes a core for seconds."""
 
+_AS_FILE = ((b"content-disposition", b'attachment; filename="person.zip"'),)
 _LOG = logging.getLogger("bentoml.tailorbird")
 
 
@@ -62,7 +64,7 @@ class Reception:
         reads = Lane("reads", config.threads, config.max_waiting, config.deadline_ms / 1000)
         self._lanes = {
             "reads": reads,
-            "writes": Lane("writes", 1, config.max_waiting, config.write_deadline_ms / 1000),
+            "writes": Lane("writes", config.write_threads, config.max_waiting, config.write_deadline_ms / 1000),
             "batch": Lane("batch", 1, WAITING_BATCHES, config.batch_deadline_ms / 1000, first=reads),
         }
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="tailorbird-aside")  # opens, then looks after the store
@@ -191,6 +193,8 @@ def _work(call: Call, until: float) -> Response:
     if isinstance(reply, ListReply):
         for one in reply.degraded or ():
             DEGRADED.labels(one).inc()
+    if isinstance(reply, ArchiveReply):
+        return Response(HTTPStatus.OK, reply.content, call.endpoint.media_type.encode(), _AS_FILE)
     return Response(HTTPStatus.OK, to_json(reply))
 
 

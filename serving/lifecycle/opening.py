@@ -4,6 +4,7 @@ Everything comes from the environment, which is how one image serves any company
 TAILORBIRD_REGISTRY, TAILORBIRD_STATE, and TAILORBIRD_CONFIG with a `serving` section.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -43,6 +44,7 @@ from serving.state import (
     open_state,
 )
 
+_LOG = logging.getLogger("bentoml.tailorbird")
 READ_SHARE = 0.25
 """Share of the deadline that a read of the store may wait for its lock."""
 PACKED_BUNDLE = Path(__file__).parents[2] / "bundle"
@@ -109,7 +111,15 @@ def _worker(
     open_checked = partial(open_snapshot, log=log, newest_events=config.newest_events, device=config.device)
     snapshot = up_to_date(open_checked(path), log)
     guard = guard_of(environment, config, keys)
-    desk = Desk(snapshot.pipeline, state, log, config.newest_events, tokens=guard.tokens, consent=config.consent)
+    desk = Desk(
+        snapshot.pipeline,
+        state,
+        log,
+        config.newest_events,
+        tokens=guard.tokens,
+        languages=config.languages,
+        consent=config.consent,
+    )
     live = Live(snapshot, desk)
     leave_alone()
     lock, url = machine_lock(Path(registry) if registry else path), environment.get("TAILORBIRD_STATE", DEFAULT_URL)
@@ -122,7 +132,15 @@ def _worker(
         *([Repeating("merging", starter.look, merging.LOOK_SECONDS)] if starter else []),
         *([Repeating("registry", watcher.look, swap.LOOK_SECONDS, swap.NICENESS)] if watcher else []),
     ]
-    return Worker(live, guard, threads, watcher, starter)
+    return Worker(live, guard, threads, watcher, starter, _told_losses(state))
+
+
+def _told_losses(state: State) -> str | None:
+    """What a crash can take of what the store acknowledges, said in the log too."""
+    may_lose = state.may_lose()
+    if may_lose:
+        _LOG.warning("a crash or a power loss can take from the store: %s", may_lose)
+    return may_lose
 
 
 def open_snapshot(path: Path, log: ItemLog, newest_events: int, device: Device = "cpu") -> Snapshot:

@@ -22,12 +22,15 @@ class Worker:
         threads: Sequence[Repeating] = (),
         watcher: RegistryWatcher | None = None,
         starter: MergeStarter | None = None,
+        may_lose: str | None = None,
     ) -> None:
         """Starts the threads.
 
-        `guard` says who may ask; `watcher` tells of bundles that were refused; `starter` may have a process of its own.
+        `guard` says who may ask; `watcher` tells of bundles that were refused; `starter` may have a process of its own;
+        `may_lose` is what the store's settings let a crash take.
         """
         self.guard = guard
+        self._may_lose = may_lose
         self._live = live
         self._threads = threads
         self._watcher = watcher
@@ -54,6 +57,7 @@ class Worker:
             item_changes=self._live.snapshot.number,
             refused=RefusedReply(**refusal._asdict()) if refusal else None,
             degraded=None if answers else ["state"],
+            may_lose=self._may_lose,
         )
 
     def close(self) -> None:

@@ -9,7 +9,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,6 +22,7 @@ import pytest
 import redis
 import uvicorn
 
+from features.consent import ConsentRules, Purpose
 from features.dataset import DatasetConfig
 from features.events import AttributeTable, EventTable
 from features.person import Person
@@ -27,7 +30,7 @@ from features.schema import fit_schema
 from features.vocabulary import RESERVED
 from serving.access.guard import Guard
 from serving.access.settings import AccessConfig
-from serving.answers import Answer, Query, RankedItem, Reason, Shortfall
+from serving.answers import Answer, Obstacle, Query, RankedItem, Reason, Shortfall, Standing
 from serving.catalogue import Catalogue
 from serving.desk.desk import Desk
 from serving.http.door import Door
@@ -42,6 +45,8 @@ from serving.state.protocol import State
 
 ITEMS = 30
 MEMORY = "sqlite://:memory:"
+AGREED = ConsentRules.parse({purpose.value: {"unknown": "granted", "basis": "a test"} for purpose in Purpose})
+"""Rules for tests that are about something else: who was not asked agrees to everything."""
 SHOP = DatasetConfig.parse(
     {
         "order": {"time": "time"},
@@ -106,7 +111,11 @@ class StandIn:
         start = int(last[1:]) + 1 if last else 0
         order = [f"i{(start + step) % ITEMS}" for step in range(ITEMS)]
         left = [item for item in order if item not in bought and item not in query.exclude]
-        reasons = (Reason("transitions", last, f"Title {last}", 0.5),) if last and query.explain else ()
+        reasons = (
+            (Reason("transitions", 0.5, 2, item_id=last, title=f"Title {last}", times=1),)
+            if last and query.explain
+            else ()
+        )
         items = tuple(self._item(item, 1.0 / (1 + place), reasons) for place, item in enumerate(left[: query.k]))
         short = Shortfall(query.k, len(items), "no more items") if len(items) < query.k else None
         return Answer(items, short, {"rank": 0.1})
@@ -117,6 +126,15 @@ class StandIn:
         items = tuple(self._item(item, -place) for place, item in enumerate(known))
         return Answer(items, None, {}, unknown=tuple(item for item in item_ids if item not in known))
 
+    def explain(self, person: Person, item_id: str, query: Query, moment: int) -> Standing:
+        order = [one.item_id for one in self.recommend(person, replace(query, k=ITEMS), moment).items]
+        if item_id not in order:
+            return Standing(item_id, query.k, (Obstacle("excluded" if item_id in query.exclude else "unknown"),))
+        place = order.index(item_id) + 1
+        low = Obstacle("ranked_low", needed=1.0 / query.k)
+        title, found = f"Title {item_id}", () if place <= query.k else (low,)
+        return Standing(item_id, query.k, found, title, place, 1.0 / place)
+
     def similar(self, item_ids: Sequence[str], kind: str, query: Query, moment: int) -> Answer:
         left = [one for one in self.bundle.schema.items.ids if one not in item_ids and one not in query.exclude]
         return Answer(tuple(self._item(one, 1.0) for one in left[: query.k]))
@@ -126,13 +144,24 @@ class StandIn:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real server of this session, with no files and no port."""
+def redis_program() -> str:
+    """The server's program, where one is installed."""
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         pytest.skip("no redis-server is installed: the store in Redis stays untested (tests/system-packages.sh)")
-    folder = tmp_path_factory.mktemp("redis")
-    with running_redis(program, folder) as url:
+    return program
+
+
+@pytest.fixture(scope="session")
+def start_redis(redis_program: str) -> Callable[..., AbstractContextManager[str]]:
+    """Starts a server of its own in a folder, with further settings, until the end of a `with`; gives its URL."""
+    return partial(running_redis, redis_program)
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real server of this session, without a port and without files."""
+    with running_redis(redis_program, tmp_path_factory.mktemp("redis")) as url:
         yield url
 
 
@@ -143,13 +172,20 @@ def running_redis(program: str, folder: Path, *settings: str) -> Iterator[str]:
     command = [program, *where, "--save", "", "--loglevel", "warning", *settings]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        while not (folder / "redis.sock").exists():
+        while not listens(folder / "redis.sock"):
             assert server.poll() is None, "redis-server did not start"
             time.sleep(0.005)
         yield f"unix://{folder}/redis.sock"
     finally:
         server.kill()
         server.wait()
+        (folder / "redis.sock").unlink(missing_ok=True)
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody answers at a socket."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        return asking.connect_ex(str(path)) == 0
 
 
 def emptied(url: str) -> str:
@@ -157,6 +193,12 @@ def emptied(url: str) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushall()
     return url
+
+
+@pytest.fixture(scope="session")
+def new_redis_url(redis_server: str) -> Callable[[], str]:
+    """Gives the URL of a new store in Redis; what was in the one before is gone."""
+    return partial(emptied, redis_server)
 
 
 @pytest.fixture(params=["sqlite file", "redis"])
@@ -209,10 +251,16 @@ def item_log() -> Iterator[ItemLog]:
     opened.close()
 
 
+@pytest.fixture(scope="session")
+def agreed() -> ConsentRules:
+    """`AGREED`, for tests that make their own desk."""
+    return AGREED
+
+
 @pytest.fixture
 def desk(stand_in: StandIn, state: State, item_log: ItemLog) -> Desk:
     """A desk whose present is the year 2026-01-01T00:00:00Z."""
-    return Desk(cast("Pipeline", stand_in), state, item_log, clock=lambda: 1_767_225_600_000)
+    return Desk(cast("Pipeline", stand_in), state, item_log, clock=lambda: 1_767_225_600_000, consent=AGREED)
 
 
 async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
@@ -286,7 +334,7 @@ def run_door() -> Iterator[Callable[..., str]]:
 @pytest.fixture(scope="module")
 def client(run_door: Callable[..., str]) -> Iterator[httpx.Client]:
     """A client of a server that is ready, one for all tests of a module."""
-    url = run_door(lambda: Desk(cast("Pipeline", StandIn()), open_state(MEMORY), open_item_log(MEMORY)))
+    url = run_door(lambda: Desk(cast("Pipeline", StandIn()), open_state(MEMORY), open_item_log(MEMORY), consent=AGREED))
     with httpx.Client(base_url=url, timeout=20) as opened:
         while opened.get("/readyz").status_code != 200:
             time.sleep(0.01)

@@ -1,18 +1,23 @@
 """The `State` of several machines: each write is one script, so that a person's events, what they took and the marks
 by which a repeat is known change together."""
 
+import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from copy import copy
 from itertools import islice
 from typing import Any
 
 from features.errors import RequestError, StateError
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
+from serving.state.audit_log import Deed
+from serving.state.erasures import Erasure
 from serving.state.places import RedisPlace
 from serving.state.protocol import Loaded, Outcome, StoredEvent, UserAttributes
 from serving.state.redis import rows
-from serving.state.redis.connections import Connections
-from serving.state.redis.durability import forget_on_disk, losses
+from serving.state.redis.audit_log import NotingConnections, RedisAuditLog
+from serving.state.redis.connections import Calls, Connections
+from serving.state.redis.durability import forget_on_disk, may_lose
 from serving.state.redis.tables import PERSONAL
 
 EVENTS_AT_ONCE = 1_000
@@ -29,7 +34,17 @@ class RedisState:
     def __init__(self, place: RedisPlace, patience: float = 10.0, read_patience: float | None = None) -> None:
         """Open or make the store, with the patience that `Connections` has, in seconds."""
         self._patience = patience
-        self._connections = Connections(place, patience, read_patience)
+        self._plain = Connections(place, patience, read_patience)
+        self._connections: Calls = self._plain
+
+    def audited(self, deed: Deed) -> "RedisState":
+        other = copy(self)
+        other._connections = NotingConnections(self._plain, deed)
+        return other
+
+    @property
+    def audit_log(self) -> RedisAuditLog:
+        return RedisAuditLog(self._plain)
 
     def append(self, events: Sequence[StoredEvent]) -> list[Outcome]:
         arguments = [argument for event in events for argument in _event(event)]
@@ -95,11 +110,13 @@ class RedisState:
     def export(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, Any]:
         return rows.exported(self._rows(user_id, anonymous_id, *_EXPORTED))
 
-    def erase(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, int]:
+    def erase(self, user_id: str | None, anonymous_id: str | None = None, *, moment: int) -> Erasure:
+        held = self.export(user_id, anonymous_id)
         ids, *counts = self._connections.write("erase", rows.perhaps(user_id), rows.perhaps(anonymous_id))
         if ids:
             self._connections.ask(lambda client: forget_on_disk(client, self._patience))
-        return {**dict(zip(PERSONAL, counts, strict=True)), "ids": ids}
+        removed = {**dict(zip(PERSONAL, counts, strict=True)), "ids": ids}
+        return Erasure(secrets.token_hex(16), moment, removed, held["user_ids"], held["anonymous_ids"])
 
     def user_ids(self) -> Iterator[str]:
         last: str | None = None
@@ -114,8 +131,8 @@ class RedisState:
     def check(self) -> None:
         self._connections.ask(lambda client: client.ping())
 
-    def losses(self) -> str:
-        return self._connections.ask(losses)
+    def may_lose(self) -> str | None:
+        return self._connections.ask(may_lose)
 
     def close(self) -> None:
         self._connections.close()

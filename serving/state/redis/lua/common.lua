@@ -63,6 +63,8 @@ local function take(person, taken, moment)
   if not before or tonumber(before) < tonumber(moment) then call('HSET', key_of(person, 'taken'), taken, moment) end
 end
 
+local function packed_key(key) return '["' .. key .. '"]' end
+
 local function values_of(key, fields)
   local found = {}
   for first = 1, #fields, 1000 do

@@ -1,12 +1,13 @@
 -- ARGV: anonymous id, user id. 1 when they are one from now on, 0 when they were, -1 when the visitor is another user.
-local visitor, user = person_of('1', ARGV[3]), known_or_new('0', ARGV[4])
+local visitor = person_of('1', ARGV[3])
+if visitor and visitor ~= person_of('0', ARGV[4]) and is_user(visitor) then return -1 end
+local user = known_or_new('0', ARGV[4])
 if not visitor then
   name_person(user, '1', ARGV[3])
   keep(user, 'ids')
   return 1
 end
 if visitor == user then return 0 end
-if is_user(visitor) then return -1 end
 
 for _, name in ipairs(OWNED) do
   local rows = call('HGETALL', key_of(visitor, name))
