@@ -75,7 +75,7 @@ class Retraining:
     @property
     def settings(self) -> str:
         """SHA-256 of what decides about a bundle; how a service answers does not."""
-        content = self.config.model_dump(mode="json", by_alias=True, exclude={"serving", "workers"})
+        content = self.config.model_dump(mode="json", by_alias=True, exclude={"serving", "workers", "schedule"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @cached_property
