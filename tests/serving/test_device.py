@@ -11,7 +11,7 @@ from serving.bundle import open_bundle
 from serving.lifecycle import launch
 from serving.lifecycle.opening import open_worker, serving_config
 from serving.retrieval import device
-from serving.retrieval.device import CPU, CUDA, open_session, require_provider
+from serving.device import CPU, CUDA, open_session, require_provider
 from serving.retrieval.device_search import SEARCH, search_on
 from training.export.search import export_search
 
@@ -65,7 +65,7 @@ def test_an_onnx_runtime_without_cuda_is_refused(graph: Path, without_provider: 
     require_provider("cpu")
     with pytest.raises(ConfigError, match=r"has no CUDA provider, only CPUExecutionProvider") as caught:
         open_session(graph, "cuda")
-    assert caught.value.field == "serving.retrieval.device"
+    assert caught.value.field == "serving.device"
     assert "requirements/serving-gpu.txt" in str(caught.value)
 
 
