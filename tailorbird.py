@@ -280,6 +280,21 @@ def retrain_(config: Path, runs: Path, registry: Path) -> None:
     sys.exit(outcome.exit)
 
 
+@main.command("schedule")
+@CONFIG
+@click.option("--runs", default="runs/retrain", show_default=True, type=click.Path(path_type=Path), help=RUNS)
+@REGISTRY
+def schedule_(config: Path, runs: Path, registry: Path) -> None:
+    """Call `tailorbird retrain` at the moments of the config's `schedule` section, until it is stopped."""
+    from training.config import read_training_config
+    from training.retrain.schedule import run_schedule
+
+    settings, _ = read_training_config(config)
+    places = ("--config", str(config), "--runs", str(runs), "--registry", str(registry))
+    command = (sys.executable, str(HOME / "tailorbird.py"), "retrain", *places)
+    run_schedule(settings.schedule, command, runs, lambda line: click.echo(line, err=True))
+
+
 @main.command("tune")
 @CONFIG
 @click.option("--minutes", required=True, type=float, help="Budget for all of it, over all calls with one --run.")
