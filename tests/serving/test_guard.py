@@ -75,7 +75,9 @@ def shop(run_door: Callable[..., str], new_stand_in: Callable[[], Any], agreed: 
     desk = Desk(new_stand_in(), state, open_item_log(MEMORY), clock=lambda: NOW * 1000, tokens=tokens, consent=agreed)
     url = run_door(lambda: desk, guard)
     with httpx.Client(base_url=url, timeout=20) as client:
-        while client.get("/readyz").status_code != HTTPStatus.OK:
+        end = time.monotonic() + 10
+        while (ready := client.get("/readyz")).status_code != HTTPStatus.OK:
+            assert time.monotonic() < end, ready.text
             time.sleep(0.01)
         yield Shop(client, keys, store, state, guard, tokens)
 
