@@ -7,6 +7,7 @@ until it is linked to a user; from then on it is that user.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from features.event_details import Detail
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
 from serving.state.audit_log import AuditLog, Deed
@@ -29,6 +30,8 @@ class StoredEvent(NamedTuple):
     """Plain data that JSON can hold."""
     request_id: str | None = None
     """The answer that led here."""
+    details: Mapping[Detail, float] | None = None
+    """What else was told: dwell, price, quantity, position."""
 
 
 class UserAttributes(NamedTuple):

@@ -30,8 +30,8 @@ from serving.state.sqlite_reads import (
 from serving.state.sqlite_schema import OWNED, PERSONAL, STATIC, create_tables
 
 _INSERT_EVENT = """
-INSERT INTO events (person, event_id, item_id, type, moment, value, context, request_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING
+INSERT INTO events (person, event_id, item_id, type, moment, value, context, request_id, details)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING
 """
 _SET_ATTRIBUTE = "INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)"
 # No GROUP BY: SQLite would scan the whole log by its index of persons instead of the new rows by number.
@@ -225,6 +225,7 @@ def _rows(connection: sqlite3.Connection, events: Iterable[StoredEvent]) -> Iter
             event.value,
             None if event.context is None else json.dumps(event.context),
             event.request_id,
+            None if event.details is None else json.dumps(event.details),
         )
 
 

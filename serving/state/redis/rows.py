@@ -9,6 +9,7 @@ import numpy as np
 from features.person import Change, Events, Person, Taken
 from features.statements import Statement
 from serving.state.protocol import StoredEvent
+from serving.state.redis.tables import TABLES
 
 _NUMBER_DIGITS = 15
 """Digits with which a name in the order of events begins; the event's type follows."""
@@ -33,8 +34,7 @@ def perhaps(outside_id: str | None) -> str:
 
 def event_row(event: StoredEvent) -> str:
     """The columns of an event beside its number."""
-    row = (event.event_id, event.item_id, event.type, event.moment, event.value, event.context, event.request_id)
-    return packed(row)
+    return packed([getattr(event, name) for name in TABLES["events"].columns])
 
 
 def statement_row(one: Statement) -> str:
@@ -53,8 +53,9 @@ def pairs(flat: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return flat[::2], flat[1::2]
 
 
-def person_of(persons: Sequence[Any], newest: int, without: Iterable[str]) -> Person:
+def person_of(found: Sequence[Any], newest: int, without: Iterable[str]) -> Person:
     """The record of one person, or of a user and a visitor as one, from what `person.lua` returns."""
+    seen, *persons = found
     events = [
         (row[3], int(name[:_NUMBER_DIGITS]), row)
         for names, rows, _, _ in persons
@@ -67,6 +68,7 @@ def person_of(persons: Sequence[Any], newest: int, without: Iterable[str]) -> Pe
         taken=_taken([flat for _, _, flat, _ in persons], frozenset(without)),
         attributes=static,
         changes=changes,
+        seen=int(seen),
     )
 
 
@@ -110,7 +112,7 @@ def exported(persons: Sequence[Any]) -> dict[str, Any]:
     ids, attributes, said, events, taken = ([one[place] for one in persons] for place in range(5))
     static, changes = attributes_of(attributes)
     records = [(row[3], int(number), row) for flat in events for number, row in _numbered(flat)]
-    names = ("event_id", "item_id", "type", "moment", "value", "context", "request_id")
+    names = TABLES["events"].columns
     outside = sorted((score, one) for flat in ids for one, score in zip(*pairs(flat), strict=True))
     return {
         "user_ids": [one for score, one in outside if score == "0"],
@@ -134,7 +136,7 @@ def _numbered(flat: Sequence[str]) -> Iterable[tuple[str, Any]]:
 def _events(rows: Sequence[Any]) -> Events:
     if not rows:
         return Events()
-    _, item_ids, types, moments, values, contexts, _ = zip(*rows, strict=True)
+    _, item_ids, types, moments, values, contexts, *_ = zip(*rows, strict=True)
     return Events(
         item_ids=item_ids,
         types=types,
