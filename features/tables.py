@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from features.attribute_loading import Entities, load_attributes
+from features.consent_loading import load_consent
 from features.dataset import DatasetConfig, FormatConfig
 from features.errors import ConfigError
 from features.event_loading import load_events
@@ -25,7 +26,7 @@ def load_tables(
     """Read, cast and sort everything that a dataset section names.
 
     Relative paths start at `folder`, the folder of the config file, else at the working directory. `frames`
-    may hold "events", "users" and "items": pandas, Polars or PySpark frames, or DuckDB relations. They take
+    may hold "events", "users", "items" and "consent": pandas, Polars or PySpark frames, or DuckDB relations. They take
     the place of files, which `engine` reads. Raises `ConfigError` and `DataError`.
     """
     frame = open_table(dataset.events, "events", folder, engine, frames)
@@ -34,7 +35,8 @@ def load_tables(
     events = load_events(dataset, frame)
     users = _load_entities(dataset.users, "users", folder, frames, engine)
     items = _load_entities(dataset.items, "items", folder, frames, engine)
-    return Tables(events, users, items, fingerprint(events, users, items))
+    consent = load_consent(dataset, folder, frames, engine)
+    return Tables(events, users, items, fingerprint(events, users, items), consent)
 
 
 def _load_entities(config: Entities, name: str, folder: Path, frames: Frames | None, engine: Engine) -> AttributeTable:

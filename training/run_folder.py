@@ -79,6 +79,19 @@ def claim_folder(run: Path, config: TrainingConfig, tables: Tables) -> None:
         )
 
 
+def note_consent(run: Path, tables: Tables, part: Tables) -> None:
+    """Write `run`/consent.json: how much was left out because somebody did not agree to train."""
+    note = {
+        "events": len(tables.events),
+        "events_left_out": len(tables.events) - len(part.events),
+        "users": len(tables.events.users),
+        "users_left_out": len(tables.events.users) - len(part.events.users),
+        "assumed": sorted({one.source for one in tables.consent.assumed}) if tables.consent else [],
+    }
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "consent.json").write_text(json.dumps(note, indent=1), encoding="utf-8")
+
+
 def provenance(this: Run, schema: Schema) -> dict[str, Any]:
     """What a bundle's manifest tells of where it came from."""
     return {

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from features.config import read_config
+from features.consent import Purpose
+from features.consenting import consenting
 from features.dataset import DatasetConfig
 from features.encoders import as_id
 from features.errors import ConfigError
@@ -30,18 +32,23 @@ class Crowd(NamedTuple):
 
 
 def people_of_tables(config: Path, history: Path | None) -> Crowd:
-    """The people of a config's tables, which are read once; `history` takes the place of the table of events."""
+    """The people of a config's tables, which are read once; `history` takes the place of the table of events.
+
+    The record of whoever does not allow personal lists is that of a stranger. Raises DataError when that is everybody.
+    """
     file = read_config(config)
     dataset = file.dataset
     if history is not None:
         events = dataset.events.model_copy(update={"path": str(history.resolve())})
         dataset = dataset.model_copy(update={"events": events})
-    people = People(dataset, load_tables(dataset, file.folder))
+    tables = load_tables(dataset, file.folder)
+    everybody = People(dataset, tables)
+    people = People(dataset, consenting(dataset, tables, [Purpose.PERSONALIZE]))
 
     def records(users: Sequence[str], moment: int) -> tuple[Person, ...]:
         return tuple(people.person(user, moment) for user in users)
 
-    return Crowd(lambda: people.user_ids, records, int(people.events.moments.max()))
+    return Crowd(lambda: everybody.user_ids, records, int(everybody.events.moments.max()))
 
 
 def people_of_state(store: State) -> Crowd:

@@ -4,15 +4,32 @@ Ids are outside ids. A moment is an int64 as in `features.moments`. An anonymous
 until it is linked to a user; from then on it is that user.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from features.event_details import Detail
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
 from serving.state.audit_log import AuditLog, Deed
 
-Outcome: TypeAlias = Literal["stored", "duplicate"]
+if TYPE_CHECKING:  # both stand on what is defined here
+    from serving.state.dead_letters import DeadLetters
+    from serving.state.served_log import ServedLog
+
+Outcome: TypeAlias = Literal["stored", "duplicate", "not_stored"]
+Admit: TypeAlias = Callable[[Sequence[Statement]], bool]
+"""Whether anything may be stored of a person, given all their statements; of a stranger there are none.
+
+A backend asks it once per person within the write itself, so that no write slips past a withdrawal that came before:
+SQLite inside the transaction, Redis on statements of which the script then checks that they are still all (optimistic,
+as WATCH is), trying again when they are not. It is pure and may be called again. A person who is refused leaves no
+trace: no event, no attribute, no id.
+"""
+
+
+def everyone(_statements: Sequence[Statement]) -> bool:
+    """Admits whoever it is: for data whose consent was decided before."""
+    return True
 
 
 class StoredEvent(NamedTuple):
@@ -44,11 +61,20 @@ class UserAttributes(NamedTuple):
     """From when the values hold; None for attributes that never change."""
 
 
+class UserStatement(NamedTuple):
+    """What one user declared."""
+
+    user_id: str
+    statement: Statement
+
+
 class Loaded(NamedTuple):
     """What a bulk load did with its events."""
 
     stored: int
     duplicates: int
+    not_stored: int = 0
+    """Events of people who were not admitted."""
 
 
 class State(Protocol):
@@ -65,8 +91,19 @@ class State(Protocol):
     def audit_log(self) -> AuditLog:
         """The audit log of this store."""
 
-    def append(self, events: Sequence[StoredEvent]) -> list[Outcome]:
-        """Store events in one transaction, each once; an event older than others takes its place in time."""
+    @property
+    def dead_letters(self) -> "DeadLetters":
+        """The refused events that this store keeps."""
+
+    @property
+    def served_log(self) -> "ServedLog":
+        """The log of what was served, in this store."""
+
+    def append(self, events: Sequence[StoredEvent], admit: Admit = everyone) -> list[Outcome]:
+        """Store events in one transaction, each once; an event older than others takes its place in time.
+
+        Events of whom `admit` refuses are `not_stored`, also those that were stored before.
+        """
 
     def person(
         self,
@@ -86,18 +123,30 @@ class State(Protocol):
     def known(self, event_ids: Collection[str]) -> set[str]:
         """Those of the event ids that are stored already."""
 
-    def set_attributes(self, attributes: Iterable[UserAttributes]) -> int:
-        """Set attributes, replacing what held from the same moment; the number of values."""
+    def set_attributes(self, attributes: Iterable[UserAttributes], admit: Admit = everyone) -> int:
+        """Set attributes, replacing what held from the same moment; the number of values.
+
+        Those of whom `admit` refuses are left out.
+        """
 
     def declare(self, user_id: str | None, anonymous_id: str | None, statements: Sequence[Statement]) -> int:
         """Add statements of exactly one of a user and a visitor, in one transaction; how many."""
 
     def statements(self, user_id: str | None, anonymous_id: str | None = None) -> list[Statement]:
-        """All that a person ever declared, oldest first; with both ids as `person` joins them."""
+        """All that a person ever declared, oldest first.
+
+        With both ids what a link would make of them: both pasts, the stricter answer of consent in force
+        (`features.consent.joined`).
+        """
+
+    def load_statements(self, statements: Iterable[UserStatement], batch: int = 50_000) -> int:
+        """Add very many statements, one transaction per batch; how many are new: equal ones are not doubled."""
 
     def link(self, anonymous_id: str, user_id: str) -> bool:
         """Make an anonymous visitor this user, once and for all; False when it was so already.
 
+        Of two answers of consent the stricter stands: `features.consent.stricter` is declared with the merge, in one
+        transaction.
         Raises `RequestError` when the anonymous id belongs to another user.
         """
 
@@ -107,7 +156,7 @@ class State(Protocol):
     def erase(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, int]:
         """Remove a person with all their ids; how many rows of each kind. A stranger is fine."""
 
-    def load(self, events: Iterable[StoredEvent], batch: int = 50_000) -> Loaded:
+    def load(self, events: Iterable[StoredEvent], batch: int = 50_000, admit: Admit = everyone) -> Loaded:
         """Append very many events, one transaction per batch; loading twice stores nothing twice."""
 
     def user_ids(self) -> Iterator[str]:

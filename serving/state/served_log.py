@@ -75,8 +75,8 @@ class ServedLog(Protocol):
         Of whom `admit` refuses nothing is stored; an answer to nobody is always.
         """
 
-    def find(self, request_id: str) -> ServedRow | None:
-        """The answer of a request; None when there is none."""
+    def find(self, request_id: str, user_id: str | None, anonymous_id: str | None = None) -> ServedRow | None:
+        """The answer to a request of this person, or of nobody; None when there is none, or it is somebody else's."""
 
     def after(self, number: int, limit: int) -> list[LoggedAnswer]:
         """The first `limit` answers with larger numbers, in order."""

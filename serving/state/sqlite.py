@@ -12,13 +12,24 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from features.consent import joined, stricter
 from features.errors import RequestError, StateError
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
 from serving.state.audit_log import Deed
-from serving.state.protocol import Loaded, Outcome, StoredEvent, UserAttributes
+from serving.state.protocol import (
+    Admit,
+    Loaded,
+    Outcome,
+    StoredEvent,
+    UserAttributes,
+    UserStatement,
+    everyone,
+)
 from serving.state.sqlite_audit_log import NotingConnections, SqliteAuditLog
 from serving.state.sqlite_connections import Connections, Transactions
+from serving.state.sqlite_dead_letters import SqliteDeadLetters
+from serving.state.sqlite_persons import Persons
 from serving.state.sqlite_reads import (
     is_user,
     person_of,
@@ -28,6 +39,7 @@ from serving.state.sqlite_reads import (
     read_statements,
 )
 from serving.state.sqlite_schema import OWNED, PERSONAL, STATIC, create_tables
+from serving.state.sqlite_served_log import SqliteServedLog
 
 _INSERT_EVENT = """
 INSERT INTO events (person, event_id, item_id, type, moment, value, context, request_id, details)
@@ -43,7 +55,12 @@ _TAKE_OVER = """
 INSERT INTO taken SELECT ?, item_id, type, moment FROM taken WHERE person = ?
 ON CONFLICT DO UPDATE SET moment = max(moment, excluded.moment)
 """
-_INSERT_STATEMENT = "INSERT INTO statements (person, kind, key, moment, value, source) VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT_STATEMENT = "INSERT INTO statements (person, kind, key, moment, value, source) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+_INSERT_NEW_STATEMENT = """
+INSERT INTO statements (person, kind, key, moment, value, source) SELECT ?1, ?2, ?3, ?4, ?5, ?6
+WHERE NOT EXISTS (SELECT 1 FROM statements WHERE person = ?1 AND moment = ?4
+    AND kind = ?2 AND key = ?3 AND value = ?5 AND source = ?6)
+"""
 _LOSSES = "nothing: each write is on disk before it is acknowledged"
 IDS_AT_ONCE = 10_000
 """Ids that are read in one transaction: nobody who lists millions holds up the store's housekeeping."""
@@ -68,23 +85,37 @@ class SqliteState:
     def audit_log(self) -> SqliteAuditLog:
         return SqliteAuditLog(self._connections)
 
-    def append(self, events: Sequence[StoredEvent]) -> list[Outcome]:
+    @property
+    def dead_letters(self) -> SqliteDeadLetters:
+        return SqliteDeadLetters(self._connections)
+
+    @property
+    def served_log(self) -> SqliteServedLog:
+        return SqliteServedLog(self._connections)
+
+    def append(self, events: Sequence[StoredEvent], admit: Admit = everyone) -> list[Outcome]:
         with self._connections.writing() as connection:
             before = _newest_number(connection)
-            stored = [connection.execute(_INSERT_EVENT, row).rowcount for row in _rows(connection, events)]
+            outcomes: list[Outcome] = []
+            for person, event in _admitted(connection, events, admit):
+                new = person is not None and connection.execute(_INSERT_EVENT, _row(person, event)).rowcount
+                outcomes.append("not_stored" if person is None else "stored" if new else "duplicate")
             connection.execute(_TAKE_NEW, (before,))
-        return ["stored" if count else "duplicate" for count in stored]
+        return outcomes
 
-    def load(self, events: Iterable[StoredEvent], batch: int = 50_000) -> Loaded:
-        stored = total = 0
+    def load(self, events: Iterable[StoredEvent], batch: int = 50_000, admit: Admit = everyone) -> Loaded:
+        stored = admitted = total = 0
         rest = iter(events)
         while some := list(islice(rest, batch)):
             with self._connections.writing() as connection:
                 before = _newest_number(connection)
-                stored += connection.executemany(_INSERT_EVENT, _rows(connection, some)).rowcount
+                pairs = _admitted(connection, some, admit)
+                rows = [_row(person, event) for person, event in pairs if person is not None]
+                stored += connection.executemany(_INSERT_EVENT, rows).rowcount if rows else 0
                 connection.execute(_TAKE_NEW, (before,))
+            admitted += len(rows)
             total += len(some)
-        return Loaded(stored, total - stored)
+        return Loaded(stored, admitted - stored, total - admitted)
 
     def person(
         self,
@@ -103,35 +134,40 @@ class SqliteState:
             rows = connection.execute(f"SELECT event_id FROM events WHERE event_id IN ({marks})", [*event_ids])
             return {event_id for (event_id,) in rows}
 
-    def set_attributes(self, attributes: Iterable[UserAttributes]) -> int:
+    def set_attributes(self, attributes: Iterable[UserAttributes], admit: Admit = everyone) -> int:
         with self._connections.writing() as connection:
-            persons = _Persons(connection)
+            persons = Persons(connection, admit)
             rows = (
-                (
-                    persons.of(one.user_id),
-                    name,
-                    STATIC if one.moment is None else one.moment,
-                    json.dumps(value),
-                )
+                (person, name, STATIC if one.moment is None else one.moment, json.dumps(value))
                 for one in attributes
+                if (person := persons.admitted(one.user_id)) is not None
                 for name, value in one.values.items()
             )
             return connection.executemany("INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)", rows).rowcount
 
     def declare(self, user_id: str | None, anonymous_id: str | None, statements: Sequence[Statement]) -> int:
         with self._connections.writing() as connection:
-            person = _Persons(connection).of(user_id, anonymous_id)
-            rows = [(person, one.kind, one.key, one.moment, json.dumps(one.value), one.source) for one in statements]
-            connection.executemany(_INSERT_STATEMENT, rows)
+            _declare(connection, Persons(connection).of(user_id, anonymous_id), statements)
         return len(statements)
+
+    def load_statements(self, statements: Iterable[UserStatement], batch: int = 50_000) -> int:
+        new, rest = 0, iter(statements)
+        while some := list(islice(rest, batch)):
+            with self._connections.writing() as connection:
+                persons = Persons(connection)
+                rows = [_statement_row(persons.of(user_id), one) for user_id, one in some]
+                new += connection.executemany(_INSERT_NEW_STATEMENT, rows).rowcount
+        return new
 
     def statements(self, user_id: str | None, anonymous_id: str | None = None) -> list[Statement]:
         with self._connections.reading() as connection:
-            return read_statements(connection, persons_of(connection, user_id, anonymous_id))
+            persons = persons_of(connection, user_id, anonymous_id)
+            each = [read_statements(connection, [person]) for person in persons]
+        return joined(*each) if len(each) == 2 else [one for statements in each for one in statements]
 
     def link(self, anonymous_id: str, user_id: str) -> bool:
         with self._connections.writing() as connection:
-            user = _Persons(connection).of(user_id)
+            user = Persons(connection).of(user_id)
             visitor = person_of(connection, anonymous=True, outside_id=anonymous_id)
             if visitor is None:
                 connection.execute("INSERT INTO ids VALUES (?, 1, ?)", (user, anonymous_id))
@@ -188,45 +224,35 @@ class SqliteState:
         self._connections.close()
 
 
-class _Persons:
-    """The persons of outside ids, new ones made, within one transaction."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._seen: dict[tuple[bool, str], int] = {}
-
-    def of(self, user_id: str | None, anonymous_id: str | None = None) -> int:
-        anonymous, outside_id = (False, user_id) if user_id is not None else (True, anonymous_id)
-        if outside_id is None:
-            raise StateError("an event or attribute belongs to nobody: it has no id of a user or visitor")
-        key = (anonymous, outside_id)
-        if key not in self._seen:
-            person = person_of(self._connection, anonymous=anonymous, outside_id=outside_id)
-            self._seen[key] = self._new(*key) if person is None else person
-        return self._seen[key]
-
-    def _new(self, anonymous: bool, outside_id: str) -> int:
-        row = self._connection.execute(
-            "INSERT INTO ids SELECT ifnull(max(person), 0) + 1, ?, ? FROM ids RETURNING person",
-            (anonymous, outside_id),
-        ).fetchone()
-        return int(row[0])
-
-
-def _rows(connection: sqlite3.Connection, events: Iterable[StoredEvent]) -> Iterator[tuple[Any, ...]]:
-    persons = _Persons(connection)
+def _admitted(
+    connection: sqlite3.Connection, events: Iterable[StoredEvent], admit: Admit
+) -> Iterator[tuple[int | None, StoredEvent]]:
+    """Each event with its person, None where nothing may be stored of them."""
+    persons = Persons(connection, admit)
     for event in events:
-        yield (
-            persons.of(event.user_id, event.anonymous_id),
-            event.event_id,
-            event.item_id,
-            event.type,
-            event.moment,
-            event.value,
-            None if event.context is None else json.dumps(event.context),
-            event.request_id,
-            None if event.details is None else json.dumps(event.details),
-        )
+        yield persons.admitted(event.user_id, event.anonymous_id), event
+
+
+def _row(person: int, event: StoredEvent) -> tuple[Any, ...]:
+    return (
+        person,
+        event.event_id,
+        event.item_id,
+        event.type,
+        event.moment,
+        event.value,
+        None if event.context is None else json.dumps(event.context),
+        event.request_id,
+        None if event.details is None else json.dumps(event.details),
+    )
+
+
+def _declare(connection: sqlite3.Connection, person: int, statements: Iterable[Statement]) -> None:
+    connection.executemany(_INSERT_STATEMENT, [_statement_row(person, one) for one in statements])
+
+
+def _statement_row(person: int, one: Statement) -> tuple[Any, ...]:
+    return person, one.kind, one.key, one.moment, json.dumps(one.value), one.source
 
 
 def _newest_number(connection: sqlite3.Connection) -> int:
@@ -234,8 +260,10 @@ def _newest_number(connection: sqlite3.Connection) -> int:
 
 
 def _merge(connection: sqlite3.Connection, visitor: int, user: int) -> None:
-    """Give a visitor's past to a user; attributes a visitor has none."""
+    """Give a visitor's past to a user, the stricter answer of consent in force; attributes a visitor has none."""
+    strictly = stricter(read_statements(connection, [user]), read_statements(connection, [visitor]))
     for table in OWNED:
         connection.execute(f"UPDATE {table} SET person = ? WHERE person = ?", (user, visitor))
     connection.execute(_TAKE_OVER, (user, visitor))
     connection.execute("DELETE FROM taken WHERE person = ?", (visitor,))
+    _declare(connection, user, strictly)

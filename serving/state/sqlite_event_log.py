@@ -7,13 +7,12 @@ from typing import Any
 from serving.state.event_log import LoggedEvent
 from serving.state.protocol import StoredEvent
 from serving.state.sqlite_connections import Connections
-from serving.state.sqlite_reads import newest_number
+from serving.state.sqlite_reads import OUTSIDE_IDS, newest_number
 from serving.state.sqlite_schema import create_tables
 
-_AFTER = """
+_AFTER = f"""
 SELECT number, event_id, item_id, type, moment, value, context, request_id, details,
-    (SELECT id FROM ids WHERE person = events.person AND anonymous = 0) AS user_id,
-    (SELECT min(id) FROM ids WHERE person = events.person AND anonymous = 1) AS anonymous_id
+    {OUTSIDE_IDS.format(table="events")}
 FROM events WHERE number > ? ORDER BY number LIMIT ?
 """
 _MARK = "UPDATE event_exports SET number = max(number, ?)"

@@ -125,6 +125,8 @@ def exported(persons: Sequence[Any]) -> dict[str, Any]:
             {"item_id": item_id, "type": kind, "moment": moment}
             for (item_id, kind), moment in sorted(taken_of(taken).items())
         ],
+        "dead_letters": [],
+        "served": [],
     }
 
 

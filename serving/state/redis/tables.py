@@ -17,7 +17,9 @@ class Table(NamedTuple):
 
 
 TABLES = {
-    "events": Table(("number",), ("event_id", "item_id", "type", "moment", "value", "context", "request_id", "details")),
+    "events": Table(
+        ("number",), ("event_id", "item_id", "type", "moment", "value", "context", "request_id", "details")
+    ),
     "statements": Table(("number",), ("kind", "key", "moment", "value", "source")),
     "taken": Table(("item_id", "type"), ("moment",)),
     "attributes": Table(("name", "moment"), ("value",)),
