@@ -63,8 +63,9 @@ bench-epoch: install ## measure seconds per epoch of the towers beside RecTools 
 bench-serving: install ## measure serving at 27,000 and a million items (ARGS='--size 27k --part latency', PEERS=1 for the peers)
 	$(BIN)/python -m benchmarks.serving $(if $(filter 1,$(PEERS)),--peers) $(ARGS)
 
-docs: install ## write docs/configuration.md from the config classes
+docs: install ## write docs/configuration.md from the config classes, and docs/metrics.md from the metrics
 	$(BIN)/python -m training.configuration_page > docs/configuration.md
+	$(BIN)/python -m serving.metrics_page > docs/metrics.md
 
 # No index, path or hash may stand in a lock file, and torch is pinned without the `+cpu` of the build that lay nearest.
 COMPILE = $$tools/bin/pip-compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links --strip-extras

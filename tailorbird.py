@@ -5,6 +5,7 @@ loads torch.
 """
 
 import importlib.util
+import json
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
     from features.frames import Frames
     from serving.bundle import Bundle
     from serving.retrieval.device import Device
+    from training.retrain.retrain import Outcome
 
 PACKAGES = ("features", "models", "serving", "training")
 HOME = Path(__file__).resolve().parent
 FOLDER = "Folder to write to."
+RUNS = "Folder that holds the runs and remembers them."
 CONFIG = click.option("--config", required=True, type=click.Path(path_type=Path), help="Configuration file (YAML).")
-STATE = click.option("--state", default="sqlite:///var/state.db", show_default=True, help="URL of the state.")
+STATE = click.option(
+    "--state", default="sqlite:///var/state.db", show_default=True, envvar="TAILORBIRD_STATE", help="URL of the state."
+)
 REGISTRY = click.option(
     "--registry", default="registry", show_default=True, type=click.Path(path_type=Path), help="Registry folder."
 )
@@ -40,6 +45,23 @@ def train(config: Path | str, run: Path | str | None = None, frames: "Frames | N
 
     settings, folder = read_training_config(config)
     return run_training(settings, folder, Path(run) if run else _fresh_run(Path(config)), frames)
+
+
+def retrain(
+    config: Path | str,
+    runs: Path | str = "runs/retrain",
+    registry: Path | str = "registry",
+    tell: Callable[[str], None] = lambda _: None,
+) -> "Outcome":
+    """Train on what is new, hold the candidate against the live bundle, and promote it or not.
+
+    The answer's `exit` says which: PROMOTED, REFUSED, NOTHING_NEW or BUSY; its `line` in words. `tell` is given a line
+    for each step. A call that was broken off is gone on with by the next one with the same `runs`. Raises ConfigError,
+    DataError and BundleError.
+    """
+    from training.retrain.retrain import retrain as bring_up_to_date
+
+    return bring_up_to_date(Path(config), Path(runs), Path(registry), tell)
 
 
 def tune(
@@ -189,6 +211,13 @@ def import_movielens_(source: Path, output: Path) -> None:
     type=click.Choice(["orderly", "null"]),
     help="A world to learn from, or one in which nothing can be learned.",
 )
+@click.option(
+    "--shuffled",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of the window, from its start, that is spoiled: items no longer belong to those who took them.",
+)
 def simulate(output: Path, **chosen: Any) -> None:
     """Write the tables of a simulated shop and streaming service, and a config that reads them."""
     from training.simulator.settings import SimulatorSettings
@@ -230,6 +259,22 @@ def train_(config: Path, run: Path | None) -> None:
     bundle = train(config, run)
     click.echo((bundle.parent / "report.md").read_text(encoding="utf-8"))
     click.echo(bundle)
+
+
+@main.command("retrain")
+@CONFIG
+@click.option("--runs", default="runs/retrain", show_default=True, type=click.Path(path_type=Path), help=RUNS)
+@REGISTRY
+def retrain_(config: Path, runs: Path, registry: Path) -> None:
+    """Bring the live bundle up to date, if a gate lets the new one pass.
+
+    Exit status: 0 promoted, 3 refused, 4 nothing new, 5 another run holds the lock, 1 an error.
+    """
+    outcome = retrain(config, runs, registry, tell=lambda line: click.echo(line, err=True))
+    if (page := outcome.page) is not None:
+        click.echo(page.read_text(encoding="utf-8"))
+    click.echo(outcome.line)
+    sys.exit(outcome.exit)
 
 
 @main.command("tune")
@@ -284,19 +329,27 @@ def recommend_(bundle: Path, output: Path, **chosen: Any) -> None:
 @main.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @REGISTRY
-def promote(bundle: Path, registry: Path) -> None:
-    """Make a bundle the live one."""
+@STATE
+@click.option("--force", is_flag=True, help="Also one that the gate refused; needs --why.")
+@click.option("--why", default="", help="The reason, which is recorded in the registry.")
+def promote(bundle: Path, registry: Path, state: str, force: bool, why: str) -> None:
+    """Make a bundle the live one; noted in the audit log of --state."""
+    from serving.access.administration import note
     from serving.lifecycle.registry import promote as make_live
 
-    click.echo(f"live: {make_live(bundle, registry).live}")
+    note(state, "promote", bundle=str(bundle.resolve()), registry=str(registry.resolve()), why=why)
+    click.echo(f"live: {make_live(bundle, registry, force=force, why=why).live}")
 
 
 @main.command()
 @REGISTRY
-def rollback(registry: Path) -> None:
-    """Make the previous bundle live again."""
+@STATE
+def rollback(registry: Path, state: str) -> None:
+    """Make the previous bundle live again; noted in the audit log of --state."""
+    from serving.access.administration import note
     from serving.lifecycle.registry import rollback as return_to_previous
 
+    note(state, "rollback", registry=str(registry.resolve()))
     click.echo(f"live: {return_to_previous(registry).live}")
 
 
@@ -330,6 +383,90 @@ def bento(bundle: Path, device: "Device") -> None:
 
 
 @main.group()
+def keys() -> None:
+    """API keys: who may ask the service for what (docs/access.md)."""
+
+
+@keys.command("create")
+@click.option("--scopes", required=True, help="Of recommend, events, catalogue, person and admin, with commas.")
+@click.option("--name", default="", help="Who or what the key is for.")
+@click.option("--expires", help="When it ends: 90d, 12h, or a time (RFC 3339); never, if not given.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Requests per second that a worker answers.")
+@click.option("--burst", type=click.IntRange(1), help="Requests that may come at once; twice --rate, if not given.")
+@click.option("--no-store", is_flag=True, help="Keep it nowhere; print what TAILORBIRD_KEYS takes instead.")
+@STATE
+def create_key_(state: str, scopes: str, no_store: bool, **given: Any) -> None:
+    """Make a key; its text is the last line, and nobody can show it again."""
+    from serving.access.administration import create_key, made_key
+    from serving.access.keys import environment_line
+
+    asked = [scope.strip() for scope in scopes.split(",")]
+    if no_store:
+        if given["expires"] or given["rate"] or given["burst"]:
+            raise click.ClickException("a key of the environment has no --expires, --rate or --burst")
+        key = made_key(asked, **given)
+        click.echo(f"TAILORBIRD_KEYS={environment_line(key.stored)}")
+    else:
+        key = create_key(state, asked, **given)
+    click.echo(f"Shown once: keep the next line where secrets are kept. Its id is {key.stored.key_id}.", err=True)
+    click.echo(key.text)
+
+
+@keys.command("list")
+@STATE
+def list_keys_(state: str) -> None:
+    """All keys that were ever made, without their texts."""
+    from serving.access.administration import keys_table, list_keys
+    from serving.desk.desk import wall_clock
+
+    for line in keys_table(list_keys(state), wall_clock()):
+        click.echo(line)
+
+
+@keys.command("revoke")
+@click.argument("key_id")
+@STATE
+def revoke_key_(key_id: str, state: str) -> None:
+    """Let a key end now; every worker refuses it within a second."""
+    from serving.access.administration import revoke_key
+
+    revoke_key(state, key_id)
+    click.echo(f"{key_id} has ended")
+
+
+@keys.command("rotate")
+@click.argument("key_id")
+@click.option("--keep", default="1d", show_default=True, help="For how long the old key goes on beside the new one.")
+@STATE
+def rotate_key_(key_id: str, keep: str, state: str) -> None:
+    """Make a key in place of another, good for the same; the new one's text is the last line."""
+    from serving.access.administration import rotate_key
+
+    key = rotate_key(state, key_id, keep)
+    click.echo(f"{key_id} ends in {keep}; the id of the new one is {key.stored.key_id}. Shown once:", err=True)
+    click.echo(key.text)
+
+
+@main.group()
+def audit() -> None:
+    """Who did what with people's data, and what an operator changed."""
+
+
+@audit.command("list")
+@click.option("--user", "user_id", help="Only what was about this user.")
+@click.option("--visitor", "anonymous_id", help="Only what was about this visitor.")
+@click.option("--after", default=0, show_default=True, help="Number of the entry after which to begin.")
+@click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1), help="Most entries to show.")
+@STATE
+def list_audit_(state: str, **asked: Any) -> None:
+    """Entries of the audit log, oldest first, one JSON object a line."""
+    from serving.access.administration import audit_entries
+
+    for entry in audit_entries(state, **asked):
+        click.echo(json.dumps(entry))
+
+
+@main.group()
 def state() -> None:
     """What is known of each person."""
 
@@ -341,12 +478,12 @@ def load_state(config: Path, state: str) -> None:
     """Fill the state from a config's tables; a second time doubles nothing."""
     from features.config import read_config
     from features.tables import load_tables
-    from serving.state import load_tables_into_state, open_state
+    from serving.state import load_tables_into_state, open_state, without_password
 
     file = read_config(config)
     store = open_state(state)
     stored = load_tables_into_state(store, load_tables(file.dataset, file.folder)).stored
-    click.echo(f"{stored} new events in {state}")
+    click.echo(f"{stored} new events in {without_password(state)}")
 
 
 @main.command()
@@ -363,7 +500,10 @@ def demo(events: int, folder: Path, port: int, no_serve: bool) -> None:
         ("simulate a world", lambda: _demo_world(folder / "world", events)),
         ("check its tables", lambda: _call(check, "--config", str(config), "-o", str(run))),
         ("train", lambda: _call(train_, "--config", str(config), "--run", str(run))),
-        ("make the bundle live", lambda: _call(promote, str(run / "bundle"), "--registry", str(folder / "registry"))),
+        (
+            "make the bundle live",
+            lambda: _call(promote, str(run / "bundle"), "--registry", str(folder / "registry"), "--state", store),
+        ),
         ("load the state", lambda: _call(load_state, "--config", str(config), "--state", store)),
     )
     for number, (title, step) in enumerate(steps, start=1):

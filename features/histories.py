@@ -29,6 +29,10 @@ class History(NamedTuple):
     kept: IntArray
     """int64 [T]: which of the person's events these are."""
 
+    def only(self, places: IntArray) -> "History":
+        """The history as if but these of its events, int64 [n] ascending, had happened."""
+        return History(*(one[places] for one in self))
+
 
 class SequenceInputs(NamedTuple):
     """What the user tower takes beside item vectors, for one person."""
@@ -43,6 +47,20 @@ class SequenceInputs(NamedTuple):
     """int64 [P]: codes of the static user attributes."""
     context_codes: IntArray
     """int64 [T + 1, C]: circumstances of each query."""
+
+    def only(self, places: IntArray) -> "SequenceInputs":
+        """The inputs as if but these of the events, int64 [n] ascending, had happened.
+
+        An event takes its query and its key along: query i stands at event i, and key 0 is the profile.
+        """
+        queries, keys = np.append(places, len(self.type_codes)), np.append(0, places + 1)
+        return SequenceInputs(
+            type_codes=self.type_codes[places],
+            value_codes=self.value_codes[places],
+            gap_codes=self.gap_codes[np.ix_(queries, keys)],
+            profile_codes=self.profile_codes,
+            context_codes=self.context_codes[queries],
+        )
 
 
 def encode_history(schema: Schema, person: Person, moment: int, max_events: int) -> History:

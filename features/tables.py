@@ -5,6 +5,7 @@ The same files or frames give the same result on every engine: same rows, same o
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import numpy as np
 from features.attribute_loading import Entities, load_attributes
 from features.consent_loading import load_consent
 from features.dataset import DatasetConfig, FormatConfig
-from features.errors import ConfigError
+from features.errors import ConfigError, DataError
 from features.event_loading import load_events
 from features.events import AttributeTable, EventTable, Tables
 from features.frames import Engine, Frame, Frames
-from features.reading import open_table, read_files
+from features.reading import find_files, open_table, read_files
+from features.tombstones import TOMBSTONES, read_tombstones, without_erased
 
 
 def load_tables(
@@ -27,7 +29,8 @@ def load_tables(
 
     Relative paths start at `folder`, the folder of the config file, else at the working directory. `frames`
     may hold "events", "users", "items" and "consent": pandas, Polars or PySpark frames, or DuckDB relations. They take
-    the place of files, which `engine` reads. Raises `ConfigError` and `DataError`.
+    the place of files, which `engine` reads. Rows of erased people are left out, on the marks that `dataset.erased`
+    names or that lie beside the tables. Raises `ConfigError` and `DataError`.
     """
     frame = open_table(dataset.events, "events", folder, engine, frames)
     if frame is None:
@@ -36,7 +39,23 @@ def load_tables(
     users = _load_entities(dataset.users, "users", folder, frames, engine)
     items = _load_entities(dataset.items, "items", folder, frames, engine)
     consent = load_consent(dataset, folder, frames, engine)
-    return Tables(events, users, items, fingerprint(events, users, items), consent)
+    tables = Tables(events, users, items, "", consent)
+    for path in tombstone_files(dataset, folder, frames):
+        tables = without_erased(tables, read_tombstones(path))
+    if len(tables.events) == 0:
+        raise DataError("every event belongs to somebody who was erased", field="dataset.events.path")
+    return replace(tables, fingerprint=fingerprint(tables.events, tables.users, tables.items))
+
+
+def tombstone_files(dataset: DatasetConfig, folder: Path, frames: Frames | None = None) -> list[Path]:
+    """The files of marks that hold for what `load_tables` reads, sorted. Raises `ConfigError`."""
+    named = [] if dataset.erased is None else find_files(dataset.erased, folder, "dataset.erased")
+    tables = {"events": dataset.events, "users": dataset.users, "items": dataset.items}
+    paths = [table.path for name, table in tables.items() if name not in (frames or ())]
+    paths += [column.path for part in (dataset.users, dataset.items) for column in part.columns.values()]
+    files = [file for path in paths if path is not None for file in find_files(path, folder, "dataset")]
+    places = {place for file in files for place in (file.parent, file.parent.parent)}
+    return sorted({*named, *(place / TOMBSTONES for place in places if (place / TOMBSTONES).is_file())})
 
 
 def _load_entities(config: Entities, name: str, folder: Path, frames: Frames | None, engine: Engine) -> AttributeTable:

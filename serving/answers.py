@@ -36,18 +36,51 @@ class Query:
     """None: the answer may take as long as it takes."""
 
 
+Code: TypeAlias = Literal[
+    "again",
+    "transitions",
+    "nearest",
+    "history",
+    "attribute",
+    "context",
+    "popular",
+    "trending",
+    "new",
+    "general",
+]
+"""Kinds of reasons. Of the past: the item itself, one that it often follows, one that it is like, or another. general:
+nothing speaks for the item by itself."""
+
+
 @dataclass(frozen=True)
 class Reason:
-    """Why an item was picked."""
+    """Why an item stands where it stands: one thing without which its score would be lower."""
 
-    code: str
-    """Name of the kind of reason: the source that brought it."""
+    code: Code
+    weight: float = 0.0
+    """How much lower the item's score would be without it, by the model itself."""
+    places: int = 0
+    """How many places further down the item would stand."""
     item_id: str | None = None
-    """The item of the person's own past that speaks most for the pick, if there is one."""
+    """The item of the person's own past."""
     title: str | None = None
     """That item's name."""
-    weight: float = 0.0
-    """How much it speaks for the pick, in the source's own measure."""
+    times: int | None = None
+    """How many of the person's events with that item were read."""
+    last: int | None = None
+    """Moment of the newest of them."""
+    name: str | None = None
+    """Of the attribute or context column."""
+    value: str | None = None
+    """What is known there."""
+    protected: bool | None = None
+    """True for a protected attribute, such as gender or age."""
+    place: int | None = None
+    """The item's place among all items, by what the code names."""
+    count: int | None = None
+    """How often it was chosen, by all people."""
+    days: int | None = None
+    """Since its first event."""
 
 
 @dataclass(frozen=True)
@@ -103,3 +136,62 @@ class Answer:
     """Ids of a given list that the bundle does not know; they stand in no order."""
     degraded: tuple[Stage, ...] = ()
     """What was left out because time was short."""
+
+
+Stop: TypeAlias = Literal[
+    "shown", "unknown", "unavailable", "deleted", "excluded", "taken", "filter", "not_found", "ranked_low"
+]
+"""Where an item's way into the list ended, in the order of the way: it must be known, available and not deleted, not
+excluded by the request, not taken lately, pass the filter, be brought by a source, and be among the first k."""
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """One thing that keeps an item out of the list, and so one that would have to differ."""
+
+    stop: Stop
+    since: int | None = None
+    """From which moment on."""
+    until: int | None = None
+    """First moment at which it is no longer so; None: for good, or not known."""
+    event_type: str | None = None
+    """Of the person's event that is the cause."""
+    event_moment: int | None = None
+    """Of that event."""
+    condition: str | None = None
+    """Of the filter, which the item does not fulfil."""
+    needed: float | None = None
+    """Score that is needed for the list."""
+
+
+@dataclass(frozen=True)
+class SourcePlace:
+    """Where a source has an item."""
+
+    source: str
+    place: int | None
+    """In its list of all that may be shown, from 1; None when it does not have the item among the first `looked`."""
+    brings: int
+    """How many it brings."""
+    looked: int
+    """How many were looked at."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one item stands for one person."""
+
+    item_id: str
+    k: int
+    """Length of the list that it is about."""
+    obstacles: tuple[Obstacle, ...] = ()
+    """All that keeps the item out, in the order of the way; none when it is shown."""
+    title: str | None = None
+    place: int | None = None
+    """Its place in the order of all candidates, from 1; of one that no source brought, the place it would have."""
+    score: float | None = None
+    """By which it has this place."""
+    sources: tuple[SourcePlace, ...] = ()
+    """Of an item that may be shown."""
+    reasons: tuple[Reason, ...] = ()
+    """Of an item that a source brought."""

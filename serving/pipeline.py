@@ -13,13 +13,13 @@ from features.arrays import FloatArray, IntArray
 from features.errors import BundleError
 from features.person import Person
 from features.vocabulary import RESERVED, UNKNOWN
-from serving.answers import Answer, Filtering, Query, RankedItem, Shortfall
+from serving.answers import Answer, Filtering, Query, RankedItem, Reason, Shortfall, Standing
 from serving.bundle import Bundle
 from serving.filters import Filter
 from serving.plan import Plan
 from serving.ranking.blend import blend
 from serving.ranking.ranker_inputs import feature_names, ranker_rows
-from serving.reasons import reasons_for
+from serving.reasons import Listed, reasons_for, standing_of
 from serving.retrieval.bitmap import Bitmap, contains, size
 from serving.retrieval.candidates import Candidates, given, retrieve
 from serving.retrieval.eligibility import Eligible, open_to_all
@@ -49,24 +49,36 @@ class Pipeline:
     def recommend(self, person: Person, query: Query, moment: int) -> Answer:
         """The best `query.k` items that this person may be shown at this moment (ms, or sequence number)."""
         watch = _Watch()
+        plan = Plan(query.budget, explain=query.explain)
+        made = self._listed(person, query, moment, plan, watch)
+        order = made.order[: query.k]
+        reasons = self._reasons(made, order, plan, watch)
+        items = self._items(made, order, reasons)
+        watch.lap("answer")
+        return Answer(
+            items,
+            _shortfall(made.here, query.k, len(items), filtered=made.passing is not None),
+            watch.laps,
+            filtering=self._filtering(made.passing, made.here.eligible),
+            degraded=plan.degraded,
+        )
+
+    def explain(self, person: Person, item_id: str, query: Query, moment: int) -> Standing:
+        """Where an item stands for this person, as `recommend` has it, and what keeps it from the first `query.k`."""
+        made = self._listed(person, query, moment, Plan(None, explain=True), _Watch())
+        row = self.bundle.schema.items.row(item_id)
+        return standing_of(made, row, item_id, query, self._scores, self._expected_values)
+
+    def _listed(self, person: Person, query: Query, moment: int, plan: Plan, watch: "_Watch") -> Listed:
+        """All candidates in their order, and what they were made of."""
         passing = self._passing(query.filter, person, moment)
         here = situation(self.bundle, person, moment, query.exclude, passing)
         watch.lap("encode")
         candidates = retrieve(here, query.k)
         watch.lap("retrieve")
-        plan = Plan(query.budget, explain=query.explain)
         scores, probabilities = self._ordered(here, candidates, plan)
         watch.lap("rank")
-        order = np.argsort(-scores, kind="stable")[: query.k]
-        items = self._items(here, candidates, order, scores, probabilities, explain=plan.explains())
-        watch.lap("answer")
-        return Answer(
-            items,
-            _shortfall(here, query.k, len(items), filtered=passing is not None),
-            watch.laps,
-            filtering=self._filtering(passing, here.eligible),
-            degraded=plan.degraded,
-        )
+        return Listed(here, passing, candidates, scores, probabilities)
 
     def rank(self, person: Person, item_ids: Sequence[str], query: Query, moment: int) -> Answer:
         """A given list in this person's order, without what fails the filter; unknown ids are named in `unknown`.
@@ -81,10 +93,10 @@ class Pipeline:
         chosen = known if passing is None else known[contains(passing, known)]
         candidates = given(here, chosen)
         plan = Plan(query.budget, explain=query.explain)
-        scores, probabilities = self._ordered(here, candidates, plan)
-        order = np.argsort(-scores, kind="stable")
-        items = self._items(here, candidates, order, scores, probabilities, explain=plan.explains())
+        made = Listed(here, passing, candidates, *self._ordered(here, candidates, plan))
         watch.lap("rank")
+        reasons = self._reasons(made, made.order, plan, watch)
+        items = self._items(made, made.order, reasons)
         failed = f"{len(known) - len(chosen)} of the items fail the filter"
         return Answer(
             items,
@@ -152,31 +164,36 @@ class Pipeline:
         logits: FloatArray = self.bundle.ranker({name: value[None] for name, value in rows._asdict().items()})[0]
         return logits
 
-    def _items(
-        self,
-        here: Situation,
-        candidates: Candidates,
-        order: IntArray,
-        scores: np.ndarray,
-        probabilities: np.ndarray | None,
-        *,
-        explain: bool,
-    ) -> tuple[RankedItem, ...]:
+    def _scores(self, here: Situation, candidates: Candidates) -> np.ndarray:
+        return self.score(here, candidates)[0]
+
+    def _expected_values(self, logits: FloatArray) -> np.ndarray:
+        return self.expected(logits)[0]
+
+    def _reasons(self, made: Listed, order: IntArray, plan: Plan, watch: "_Watch") -> list[tuple[Reason, ...]]:
+        """Of each item of an order; empty ones when nobody asked, or time is short."""
+        if not plan.explains():
+            return [()] * len(order)
+        reasons = reasons_for(made.here, made.candidates, order, made.scores, self._expected_values)
+        watch.lap("explain")
+        return reasons
+
+    def _items(self, made: Listed, order: IntArray, reasons: list[tuple[Reason, ...]]) -> tuple[RankedItem, ...]:
         heads, catalogue, ids = self.bundle.schema.heads, self.bundle.catalogue, self.bundle.schema.items
+        candidates, scores, probabilities = made.candidates, made.scores, made.probabilities
         by_head = [()] * len(order) if probabilities is None else probabilities[order].tolist()
         items = []
-        for index, row, score, chances in zip(
-            order.tolist(), candidates.rows[order].tolist(), scores[order].tolist(), by_head, strict=True
+        for index, row, score, chances, why in zip(
+            order.tolist(), candidates.rows[order].tolist(), scores[order].tolist(), by_head, reasons, strict=True
         ):
-            sources = candidates.sources_of(index)
             items.append(
                 RankedItem(
                     item_id=ids.id_of(row),
                     score=score,
                     probabilities=dict(zip(heads, chances, strict=False)),
-                    sources=sources,
+                    sources=candidates.sources_of(index),
                     title=catalogue.title(row),
-                    reasons=reasons_for(here, row, sources) if explain else (),
+                    reasons=why,
                 )
             )
         return tuple(items)

@@ -3,10 +3,14 @@
 bentoml serve serving.service:Tailorbird
 """
 
+import os
 from typing import Any
 
 import bentoml
+import click
 
+from features.errors import TailorbirdError
+from serving.access.listening import check_listening
 from serving.api.openapi import ROUTES
 from serving.http.balance import Balance, own_file
 from serving.http.door import Door
@@ -17,7 +21,24 @@ from serving.service_native import Native
 
 __all__ = ["ROUTES", "Tailorbird"]
 
+
+def _check_address() -> None:
+    """End `bentoml serve` before it listens where others reach it and nobody has a key.
+
+    Only the process that was started knows the address; it imports this file within its command, of which the workers
+    that it starts are none. However else they are started, they answer no one but the machine itself without keys.
+    """
+    context = click.get_current_context(silent=True)
+    if context is not None and "host" in context.params:
+        try:
+            check_listening(context.params["host"] or EVERYWHERE, CONFIG.access, os.environ)
+        except TailorbirdError as error:
+            raise SystemExit(f"tailorbird: {error}") from None
+
+
+EVERYWHERE = "0.0.0.0"  # BentoML's own choice when it is given none
 CONFIG = serving_config()
+_check_address()
 RECEPTION = Reception(open_worker, CONFIG)
 
 

@@ -29,7 +29,7 @@ def _native(endpoint: Endpoint) -> Any:
     """The endpoint as a BentoML method. It gets the raw request, because BentoML's errors have another form."""
 
     async def answer(self: Native, request: Request, /) -> Response:
-        made = await self.reception.answer(endpoint, request.receive)
+        made = await self.reception.answer(endpoint, request.scope, request.receive)
         response = (
             StreamingResponse(made.parts, int(made.status))
             if isinstance(made, Streamed)

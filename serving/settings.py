@@ -4,6 +4,8 @@ from pydantic import Field
 
 from features.person import RECENT_EVENTS
 from features.strict import StrictConfig
+from serving.access.settings import AccessConfig
+from serving.person.settings import PrivacyConfig, RetentionConfig
 from serving.retrieval.device import Device
 
 
@@ -44,19 +46,30 @@ class ServingConfig(StrictConfig):
     workers: int = Field(default=1, ge=1, le=64)
     """Processes, each with its own copy of the models."""
     threads: int = Field(default=2, ge=1, le=64)
-    """Requests that one worker works on at a time, beside one that writes."""
+    """Requests that one worker works on at a time, beside those that write."""
+    write_threads: int = Field(default=8, ge=1, le=256)
+    """Requests that one worker takes to the store at a time: those that wait for the disk together share one sync."""
     max_waiting: int = Field(default=64, ge=0)
     """Most requests that may wait in one worker, however fast they are answered; one more is answered with 429."""
     deadline_ms: float = Field(default=200.0, gt=0)
     """Milliseconds after its arrival by which a request is to be answered. What would wait for more than half of this
     is answered with 429; what runs late leaves out explanations, then the ranker, and says so."""
     write_deadline_ms: float = Field(default=2000.0, gt=0)
-    """The same for requests that write, which have a thread of their own; the longest wait for the store's lock too."""
+    """The same for requests that write, which have threads of their own; the longest wait for the store's lock too."""
     batch_deadline_ms: float = Field(default=60_000.0, gt=0)
     """The same for /v1/recommend/batch, which has a thread of its own that waits while others ask: users whose turn
     comes later get an error in place of a list."""
     merge_items: int = Field(default=2_000, ge=1)
     """Changed items from which on they are merged into files beside the bundle, in a process of its own. What is not
     merged yet makes each further change cost more: about 3 ms for a thousand items."""
+    retention: RetentionConfig = RetentionConfig()
+    """How long what is known of people is kept."""
+    privacy: PrivacyConfig = PrivacyConfig()
+    """What an erasure looks through."""
+    access: AccessConfig = AccessConfig()
+    """Who is answered: keys and tokens (docs/access.md)."""
+    languages: tuple[str, ...] = Field(default=("en", "pl"), min_length=1)
+    """Languages in which reasons are told, by the names of the files in serving/reasons/languages; whoever asks for
+    none of them is told in the first."""
     newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
     """Newest events of a person that are read from the state; not fewer than the bundle's `pipeline.max_events`."""

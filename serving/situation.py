@@ -3,13 +3,13 @@
 R item rows, T history events, D embedding_dim.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from features.arrays import BoolArray, FloatArray
-from features.histories import History, encode_history, history_vectors, sequence_inputs
+from features.histories import History, SequenceInputs, encode_history, history_vectors, sequence_inputs
 from features.person import Person
 from features.schema import Schema
 from serving.bundle import Bundle
@@ -66,22 +66,31 @@ def user_vector(
 ) -> FloatArray:
     """float32 [D]: what the user tower says of a history, whose item vectors are float32 [T, D], at a moment."""
     inputs = sequence_inputs(schema, person, history, moment)
-    length = len(history.item_rows)
-    padded = max(length, 1)
-    feeds = {
+    return user_vectors(user_tower, [inputs], [vectors])[0]
+
+
+def user_vectors(user_tower: Graph, inputs: Sequence[SequenceInputs], vectors: Sequence[FloatArray]) -> FloatArray:
+    """float32 [B, D]: the same for several histories, each with its item vectors float32 [T, D]."""
+    longest = max(1, *(len(one) for one in vectors))
+    feeds = [_feeds(one, own, longest) for one, own in zip(inputs, vectors, strict=True)]
+    found: FloatArray = user_tower({name: np.stack([one[name] for one in feeds]) for name in user_tower.inputs})
+    return found
+
+
+def _feeds(inputs: SequenceInputs, vectors: FloatArray, padded: int) -> dict[str, np.ndarray]:
+    """What the user tower takes for one history, with zeros behind it up to `padded` events."""
+    return {
         "item_vectors": _padded(vectors, padded),
         "type_codes": _padded(inputs.type_codes, padded),
         "value_codes": _padded(inputs.value_codes, padded),
         "gap_codes": _padded(_padded(inputs.gap_codes, padded + 1).T, padded + 1).T,
         "profile_codes": inputs.profile_codes,
         "context_codes": _padded(inputs.context_codes, padded + 1),
-        "lengths": np.array(length, dtype=np.int64),
+        "lengths": np.array(len(vectors), dtype=np.int64),
     }
-    vector: FloatArray = user_tower({name: value[None] for name, value in feeds.items()})[0]
-    return vector
 
 
 def _padded(array: np.ndarray, length: int) -> np.ndarray:
-    """The array with zeros behind it along its first axis; only the empty history needs any."""
+    """The array with zeros behind it along its first axis, where it is shorter."""
     missing = length - len(array)
     return np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) if missing else array

@@ -61,7 +61,7 @@ class Run:
 
 def claim_folder(run: Path, config: TrainingConfig, tables: Tables) -> None:
     """Write what this run is of; raises ConfigError when the folder holds another training."""
-    content = config.model_dump(mode="json", by_alias=True, exclude={"serving", "workers"})
+    content = config.model_dump(mode="json", by_alias=True, exclude={"serving", "workers", "retrain", "gate"})
     newest = int(tables.events.moments.max())
     claim = {"config": content, "data": tables.fingerprint, "events": len(tables.events), "newest": newest}
     path = run / "run.json"

@@ -67,8 +67,8 @@ def measure(desk: Desk, calls: list[Call]) -> list[dict[str, float]]:
     """Milliseconds by stage of each request, in the order of the stages; `sum` is the whole."""
     endpoint = next(one for one in ENDPOINTS if one.path == "/v1/recommend")
     state = Watched(desk._state, "person", "known")
-    pipeline = Watched(desk._pipeline, "recommend")
-    desk._state, desk._pipeline = state, pipeline  # type: ignore[assignment]
+    pipeline = Watched(desk.pipeline, "recommend")
+    desk._state, desk.pipeline = state, pipeline  # type: ignore[assignment]
     told = []
     for call in calls:
         body = json.dumps(call.body).encode()

@@ -10,3 +10,5 @@ AUDITED: frozenset[Scope] = frozenset({"person", "admin"})
 """Every call of these stands in the audit log."""
 OF_TOKENS: frozenset[Scope] = frozenset({"recommend", "events", "person"})
 """What a person's own token may be good for."""
+LOCAL, OPEN = "local", "open"
+"""Who asks without a key: this machine itself while there is no key, and anybody when the service is open."""

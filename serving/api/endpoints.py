@@ -6,6 +6,7 @@ To add one: its request in `requests`, its reply in `replies`, a method in `desk
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+from serving.access.desk import TokenReply, TokenRequest, make_token
 from serving.access.scopes import AUDITED, Scope
 from serving.api.people import asker, doers, listed_users
 from serving.api.replies import BatchReply, EventsReply, ItemsReply, ListReply, ProfileReply, Stamped
@@ -22,6 +23,18 @@ from serving.bulk.desk import recommend_batch
 from serving.desk.desk import Desk
 from serving.items.desk import change_items
 from serving.items.requests import ItemsRequest
+from serving.person.explain import ExplainReply, ExplainRequest, explain
+from serving.person.privacy import (
+    ArchiveReply,
+    EraseReply,
+    EraseRequest,
+    ExportRequest,
+    VerifyReply,
+    VerifyRequest,
+    erase,
+    export,
+    verify_erasure,
+)
 from serving.state.audit_log import Ids
 
 
@@ -47,6 +60,11 @@ class Endpoint(NamedTuple):
     """Whom a request is about."""
     by_token: bool = False
     """Whether a person's own token opens it too, for requests that are about nobody else."""
+
+    @property
+    def media_type(self) -> str:
+        """What the answer is sent as."""
+        return "application/zip" if self.reply is ArchiveReply else "application/json"
 
     @property
     def name(self) -> str:
@@ -77,10 +95,15 @@ ENDPOINTS = (
         people=listed_users,
     ),
     Endpoint("/v1/rank", "recommend", RankRequest, ListReply, Desk.rank, budgeted=True, by_token=True),
+    Endpoint("/v1/explain", "recommend", ExplainRequest, ExplainReply, explain, by_token=True),
     Endpoint("/v1/similar", "recommend", SimilarRequest, ListReply, Desk.similar, by_token=True),
     Endpoint(
         "/v1/events", "events", EventsRequest, EventsReply, Desk.events, lane="writes", people=doers, by_token=True
     ),
     Endpoint("/v1/items", "catalogue", ItemsRequest, ItemsReply, change_items, lane="writes"),
     Endpoint("/v1/profile", "person", ProfileRequest, ProfileReply, Desk.profile, lane="writes", by_token=True),
+    Endpoint("/v1/tokens", "person", TokenRequest, TokenReply, make_token, lane="writes"),
+    Endpoint("/v1/privacy/export", "person", ExportRequest, ArchiveReply, export, lane="writes", by_token=True),
+    Endpoint("/v1/privacy/erase", "person", EraseRequest, EraseReply, erase, lane="writes", by_token=True),
+    Endpoint("/v1/privacy/verify", "person", VerifyRequest, VerifyReply, verify_erasure, lane="writes", by_token=True),
 )

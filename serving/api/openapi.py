@@ -14,15 +14,35 @@ from serving.items.requests import PostedItem
 
 REFERENCE = "#/components/schemas/"
 _WAIT = {"headers": {"Retry-After": {"description": "Seconds.", "required": True, "schema": {"type": "integer"}}}}
+_CHALLENGE = {
+    "headers": {"WWW-Authenticate": {"description": "RFC 6750.", "required": True, "schema": {"type": "string"}}}
+}
 _JSON = "application/json"
 _ERRORS: dict[HTTPStatus, tuple[str, dict[str, Any]]] = {
     HTTPStatus.BAD_REQUEST: ("The request is malformed or invalid; `field` names what to mend.", {}),
+    HTTPStatus.UNAUTHORIZED: (
+        "No key or token came with the request, or one that is not or no longer valid.",
+        _CHALLENGE,
+    ),
+    HTTPStatus.FORBIDDEN: ("The key has not the scope, or the token speaks for another person.", {}),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("The body is over 1 MB.", {}),
-    HTTPStatus.TOO_MANY_REQUESTS: ("Too many requests wait for an answer; come again.", _WAIT),
+    HTTPStatus.TOO_MANY_REQUESTS: ("Too many requests wait for an answer, or come with this key; come again.", _WAIT),
     HTTPStatus.INTERNAL_SERVER_ERROR: ("A fault of ours; the log has the `request_id`.", {}),
     HTTPStatus.SERVICE_UNAVAILABLE: ("The bundle is not loaded yet, or the store does not answer.", _WAIT),
 }
-_NOT_READY = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
+_SECURITY = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key, made by `tailorbird keys create`."},
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A person's own token, made by `/v1/tokens`; for requests about that person alone.",
+    },
+}
+_OTHERWISE = {
+    "/readyz": (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE),
+    "/metrics": (HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE),
+}
 _PLAIN = {
     "/livez": ("The process runs.", "text/plain", {"type": "string"}),
     "/readyz": (
@@ -53,7 +73,10 @@ def openapi() -> dict[str, Any]:
             **{endpoint.path: {"post": _post(endpoint)} for endpoint in ENDPOINTS},
             **{path: {"get": _get(path, *said)} for path, said in _PLAIN.items()},
         },
-        "components": {"schemas": {**definitions["$defs"], **reply_schemas(replies, f"{REFERENCE}{{name}}")}},
+        "components": {
+            "securitySchemes": _SECURITY,
+            "schemas": {**definitions["$defs"], **reply_schemas(replies, f"{REFERENCE}{{name}}")},
+        },
     }
 
 
@@ -61,20 +84,30 @@ def _post(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "summary": (endpoint.answer.__doc__ or "").split("\n", 1)[0],
         "operationId": endpoint.name,
+        "security": [{"key": [endpoint.scope]}, *([{"token": [endpoint.scope]}] if endpoint.by_token else [])],
         "requestBody": {"required": True, **_json(endpoint.request)},
-        "responses": {"200": {"description": "The answer.", **_json(endpoint.reply)}, **_errors(*_ERRORS)},
+        "responses": {"200": {"description": "The answer.", **_content(endpoint)}, **_errors(*_ERRORS)},
     }
 
 
 def _get(path: str, text: str, media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
     answer = {"description": text, "content": {media_type: {"schema": schema}}}
-    errors = _errors(*_NOT_READY) if path == "/readyz" else {}
-    return {"summary": text, "responses": {"200": answer, **errors}}
+    errors = _errors(*_OTHERWISE.get(path, ()))
+    security: dict[str, Any] = (
+        {"security": [{"key": []}, {}]} if path == "/metrics" else {}
+    )  # {}: the machine itself needs none
+    return {"summary": text, "responses": {"200": answer, **errors}, **security}
 
 
 def _errors(*statuses: HTTPStatus) -> dict[str, Any]:
     said = {str(int(status)): _ERRORS[status] for status in statuses}
     return {status: {"description": text, **more, **_json(ErrorReply)} for status, (text, more) in said.items()}
+
+
+def _content(endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.media_type == _JSON:
+        return _json(endpoint.reply)
+    return {"content": {endpoint.media_type: {"schema": {"type": "string", "format": "binary"}}}}
 
 
 def _json(model: type) -> dict[str, Any]:

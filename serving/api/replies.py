@@ -9,7 +9,9 @@ from typing import Literal
 
 import msgspec
 
-from serving.answers import Answer, RankedItem, Reason
+from serving.answers import Answer, Code, RankedItem, Reason
+from serving.reasons.sentences import sentence_of
+from serving.reasons.wording import Words
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -26,16 +28,38 @@ class Stamped(Reply, frozen=True, kw_only=True):
 
 
 class ReasonReply(Reply, frozen=True, kw_only=True):
-    """Why an item was picked."""
+    """One thing without which an item would stand lower."""
 
-    code: str
-    """The kind of reason: the source that brought the item."""
+    code: Code
+    """Of the past: `again`, the item itself; `transitions`, one that it often follows; `nearest`, one that it is like;
+    `history`, another. Of the person: `attribute`, `context`. Of the item: `popular`, `trending`, `new`. `general`:
+    nothing that is known speaks for it by itself."""
+    sentence: str
+    """The same in words."""
+    weight: float
+    """How much lower the item's score would be without it: the models were asked again."""
+    places: int
+    """How many places further down it would stand, among the best."""
     item_id: str | None = None
-    """The item of the person's own past that speaks most for the pick."""
+    """The item of the person's own past."""
     title: str | None = None
     """That item's name."""
-    weight: float
-    """How much it speaks for the pick, in the source's own measure."""
+    times: int | None = None
+    """How many of the person's events with that item were read; they count together."""
+    last: str | None = None
+    """When the newest of them happened, where events have a time."""
+    name: str | None = None
+    """Of the attribute, or of the column of the context."""
+    value: str | None = None
+    """What is known there."""
+    protected: bool | None = None
+    """True for a protected attribute."""
+    place: int | None = None
+    """The item's place among all items, by what the code names."""
+    count: int | None = None
+    """How often people chose it."""
+    days: int | None = None
+    """Since it was first chosen."""
 
 
 class ItemReply(Reply, frozen=True, kw_only=True):
@@ -84,6 +108,10 @@ class ListReply(Stamped, frozen=True, kw_only=True):
     """Milliseconds by stage, when asked to explain."""
     filtering: FilteringReply | None = None
     """When the request had a filter."""
+    language: str | None = None
+    """Of the sentences, when asked to explain."""
+    language_missing: str | None = None
+    """What was asked for in its place, when there are no sentences in it."""
     degraded: list[Literal["state", "explanations", "ranker"]] | None = None
     """What the answer had to do without: what is stored of the person, because the store does not answer; reasons, or
     the ranker, because time was short."""
@@ -174,6 +202,8 @@ class ReadyReply(Reply, frozen=True, kw_only=True):
     """Why a bundle that was promoted does not answer in this one's place."""
     degraded: list[Literal["state"]] | None = None
     """What answers must do without for now: what is stored of people, because the store does not answer."""
+    may_lose: str | None = None
+    """What the store's settings let a crash or a power loss take of what was acknowledged; absent when nothing."""
 
 
 class ErrorDetail(Reply, frozen=True, kw_only=True):
@@ -216,33 +246,45 @@ class BatchReply(Stamped, frozen=True, kw_only=True):
 
 
 def list_reply(
-    answer: Answer, request_id: str, bundle: str, *, explain: bool, without: Sequence[Literal["state"]] = ()
+    answer: Answer,
+    request_id: str,
+    bundle: str,
+    *,
+    words: Words | None = None,
+    without: Sequence[Literal["state"]] = (),
 ) -> ListReply:
-    """A pipeline's answer as JSON has it; `without` names what the pipeline was not given."""
+    """A pipeline's answer as JSON has it, with reasons and times when there are `words` to tell them in.
+
+    `without` names what the pipeline was not given.
+    """
     short = answer.shortfall
-    reasoned = explain and not answer.degraded
+    reasoned = None if answer.degraded else words
     return ListReply(
         request_id=request_id,
         bundle=bundle,
-        items=[_item_reply(item, reasoned=reasoned) for item in answer.items],
+        items=[_item_reply(item, reasoned) for item in answer.items],
         shortfall=None if short is None else ShortfallReply(wanted=short.wanted, given=short.given, cause=short.cause),
         unknown=list(answer.unknown) or None,
-        timings=answer.timings if explain else None,
+        timings=answer.timings if words else None,
         filtering=None if answer.filtering is None else FilteringReply(**vars(answer.filtering)),
+        language=reasoned.language.name if reasoned else None,
+        language_missing=reasoned.missing if reasoned else None,
         degraded=[*without, *answer.degraded] or None,
     )
 
 
-def _item_reply(item: RankedItem, *, reasoned: bool) -> ItemReply:
+def _item_reply(item: RankedItem, words: Words | None) -> ItemReply:
     return ItemReply(
         item_id=item.item_id,
         title=item.title,
         score=item.score,
         probabilities=item.probabilities or None,
         source=item.sources[0] if item.sources else None,
-        reasons=[_reason_reply(reason) for reason in item.reasons] if reasoned else None,
+        reasons=[reason_reply(reason, words) for reason in item.reasons] if words else None,
     )
 
 
-def _reason_reply(reason: Reason) -> ReasonReply:
-    return ReasonReply(code=reason.code, item_id=reason.item_id, title=reason.title, weight=reason.weight)
+def reason_reply(reason: Reason, words: Words) -> ReasonReply:
+    """A reason as JSON has it."""
+    fields = {**vars(reason), "last": None if reason.last is None else words.when(reason.last)}
+    return ReasonReply(sentence=sentence_of(reason, words.language), **fields)

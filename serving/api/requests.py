@@ -32,6 +32,7 @@ Moment = Annotated[int, BeforeValidator(_moment), WithJsonSchema({"type": "strin
 Scalar = str | int | float | bool | None
 FilterText = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]
 K = Annotated[int, Field(ge=1, le=MAX_K)]
+Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$", max_length=35)]
 
 
 class Asked(BaseModel):
@@ -107,8 +108,8 @@ class PersonRequest(Asked):
     """The outside id of a visitor before a login."""
 
 
-class ListRequest(PersonRequest):
-    """A request for a personal order."""
+class PersonalRequest(PersonRequest):
+    """A question whose answer depends on the person and the moment."""
 
     context: Context = Context()
     """Circumstances of this request."""
@@ -116,12 +117,17 @@ class ListRequest(PersonRequest):
     """What the person did just now, for this answer alone."""
     filter: FilterText | None = None
     """What every item of the answer must fulfil, such as `genre = "drama" and price < 20`."""
-    explain: bool = False
-    """Whether items come with reasons, and the answer with the time of each stage."""
+    language: Language | None = None
+    """Of the sentences in which reasons are told, such as pl; `context.locale` if left out."""
+
+    @property
+    def spoken(self) -> str | None:
+        """The language that was asked for, if any."""
+        return self.language or self.context.locale
 
 
-class RecommendRequest(ListRequest):
-    """Which items should this person see?"""
+class ListOptions(PersonalRequest):
+    """What a list of recommendations shall be."""
 
     placement: Literal["default"] = "default"
     """Where the list will be shown."""
@@ -129,6 +135,13 @@ class RecommendRequest(ListRequest):
     """Number of items."""
     exclude: Annotated[list[Id], Field(max_length=MAX_EXCLUDED)] = []
     """Items that must not come back, such as those already on the page."""
+
+
+class RecommendRequest(ListOptions):
+    """Which items should this person see?"""
+
+    explain: bool = False
+    """Whether items come with reasons, and the answer with the time of each stage."""
 
 
 class BatchRequest(Asked):
@@ -146,10 +159,17 @@ class BatchRequest(Asked):
     """What every item must fulfil; what it asks of a user is asked of each."""
     context: Context = Context()
     """Circumstances of the lists."""
+    explain: bool = False
+    """Whether items come with reasons."""
+    language: Language | None = None
+    """Of the sentences in which reasons are told; `context.locale` if left out."""
 
 
-class RankRequest(ListRequest):
+class RankRequest(PersonalRequest):
     """In which order should this person see these items?"""
+
+    explain: bool = False
+    """Whether items come with reasons, and the answer with the time of each stage."""
 
     item_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_RANKED)]
     """The items to put in order; a repeated one counts once."""

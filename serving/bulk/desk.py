@@ -43,6 +43,8 @@ def _list_of(desk: Desk, request: BatchRequest, user_id: str, request_id: str) -
         exclude=request.exclude,
         filter=request.filter,
         context=request.context,
+        explain=request.explain,
+        language=request.language,
     )
     reply = desk.recommend(asked, request_id)
     return UserListReply(

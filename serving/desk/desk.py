@@ -14,11 +14,12 @@ from typing import Literal
 from features.errors import StateError
 from features.moments import SECOND, to_text
 from features.person import RECENT_EVENTS, Person
+from serving.access.tokens import Tokens
 from serving.answers import Answer, Query
-from serving.api.replies import EventReply, EventsReply, ListReply, PastEvent, ProfileReply, list_reply
+from serving.api.replies import EventsReply, ListReply, PastEvent, ProfileReply, list_reply
 from serving.api.requests import (
     EventsRequest,
-    ListRequest,
+    PersonalRequest,
     PersonRequest,
     ProfileRequest,
     RankRequest,
@@ -28,9 +29,12 @@ from serving.api.requests import (
 from serving.budget import NEVER, Deadline, UsualTimes
 from serving.desk.breaker import Breaker
 from serving.desk.inline import with_events
-from serving.desk.intake import Intake
+from serving.desk.intake import Intake, event_reply
+from serving.desk.watching import watch_events, watch_list
 from serving.filters import Filter, FilterReader
 from serving.pipeline import Pipeline
+from serving.reasons.wording import Languages, Words
+from serving.state.audit_log import Deed
 from serving.state.item_log import ItemLog
 from serving.state.protocol import State, StoredEvent
 
@@ -50,10 +54,18 @@ class Desk:
         item_log: ItemLog,
         newest: int = RECENT_EVENTS,
         clock: Callable[[], int] = wall_clock,
+        tokens: Tokens | None = None,
+        languages: Sequence[str] = ("en", "pl"),
     ) -> None:
-        """`newest` events of a person are read; `clock` gives the present moment."""
+        """`newest` events of a person are read; `clock` gives the present moment; `tokens` signs for persons.
+
+        Reasons are told in `languages`. Raises ConfigError for a language without sentences.
+        """
+        self.tokens = tokens or Tokens()
+        self._languages = Languages(languages)
         self.item_log = item_log
         self.clock = clock
+        self.deed: Deed | None = None
         self._state = state
         self._newest = newest
         self._breaker = Breaker()
@@ -66,56 +78,74 @@ class Desk:
         other._take(pipeline)
         return other
 
+    def noting(self, deed: Deed) -> "Desk":
+        """The same desk for one call, which notes the deed with the first thing that it changes in the store."""
+        other = copy(self)
+        other.deed, other._state = deed, self._state.audited(deed)
+        return other
+
+    def note(self, deed: Deed) -> None:
+        """Note a deed that changed nothing. Raises StateError."""
+        self._state.audit_log.note(deed)
+
     def _take(self, pipeline: Pipeline) -> None:
         self.schema = schema = pipeline.bundle.schema
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._intake = Intake(schema)
         self._filters = FilterReader(schema.dataset)
         self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
 
     @property
+    def state(self) -> State:
+        """The store of people."""
+        return self._state
+
+    @property
     def bundle(self) -> str:
         """The short name of the bundle that answers."""
-        return self._pipeline.bundle.name
+        return self.pipeline.bundle.name
 
     def recommend(self, request: RecommendRequest, request_id: str, until: float = NEVER) -> ListReply:
         """The items that this person should see."""
-        person, moment, without = self._asking(request)
+        person, moment, without = self.asking(request)
         query = Query(
             k=request.k,
             exclude=request.exclude,
-            filter=self._filter(request.filter),
+            filter=self.filter(request.filter),
             explain=request.explain,
             budget=Deadline(until, self._usual),
         )
-        answer = self._pipeline.recommend(person, query, moment)
+        answer = self.pipeline.recommend(person, query, moment)
+        watch_list("recommend", self.pipeline.bundle, answer)
         self._learn(answer, explained=request.explain and not answer.degraded)
-        return list_reply(answer, request_id, self.bundle, explain=request.explain, without=without)
+        words = self.words(request.spoken) if request.explain else None
+        return list_reply(answer, request_id, self.bundle, words=words, without=without)
 
     def rank(self, request: RankRequest, request_id: str, until: float = NEVER) -> ListReply:
         """The given items in this person's order."""
-        person, moment, without = self._asking(request)
+        person, moment, without = self.asking(request)
         budget = Deadline(until, self._usual)
-        query = Query(filter=self._filter(request.filter), explain=request.explain, budget=budget)
-        answer = self._pipeline.rank(person, request.item_ids, query, moment)
-        return list_reply(answer, request_id, self.bundle, explain=request.explain, without=without)
+        query = Query(filter=self.filter(request.filter), explain=request.explain, budget=budget)
+        answer = self.pipeline.rank(person, request.item_ids, query, moment)
+        watch_list("rank", self.pipeline.bundle, answer)
+        words = self.words(request.spoken) if request.explain else None
+        return list_reply(answer, request_id, self.bundle, words=words, without=without)
 
     def similar(self, request: SimilarRequest, request_id: str) -> ListReply:
         """The items that go with the given ones."""
-        query = Query(k=request.k, exclude=request.exclude, filter=self._filter(request.filter))
-        answer = self._pipeline.similar(request.item_ids, request.kind, query, self.clock())
-        return list_reply(answer, request_id, self.bundle, explain=False)
+        query = Query(k=request.k, exclude=request.exclude, filter=self.filter(request.filter))
+        answer = self.pipeline.similar(request.item_ids, request.kind, query, self.clock())
+        watch_list("similar", self.pipeline.bundle, answer)
+        return list_reply(answer, request_id, self.bundle)
 
     def events(self, request: EventsRequest, request_id: str) -> EventsReply:
         """Store each event that is right; the very next answer of any worker knows them."""
         now = self.clock()
         checked = [self._intake.posted(content, now) for content in request.events]
         outcomes = iter(self._state.append([one for one in checked if isinstance(one, StoredEvent)]))
-        results = [
-            EventReply(event_id=one.event_id, status=next(outcomes)) if isinstance(one, StoredEvent) else one
-            for one in checked
-        ]
+        results = [event_reply(one, next(outcomes)) if isinstance(one, StoredEvent) else one for one in checked]
         statuses = [result.status for result in results]
+        watch_events(statuses, (one for one in checked if isinstance(one, StoredEvent)), now)
         return EventsReply(
             request_id=request_id,
             bundle=self.bundle,
@@ -137,6 +167,10 @@ class Desk:
             items_taken=len(set(person.taken.item_ids)) if person.taken else 0,
         )
 
+    def words(self, asked: str | None) -> Words:
+        """How reasons are told to whoever asked for a language, or for none."""
+        return self._languages.words(asked, timed=self.schema.timed)
+
     def check(self) -> None:
         """Raises `StateError` when the store does not answer."""
         self._state.check()
@@ -146,11 +180,11 @@ class Desk:
         self.item_log.close()
         self._state.close()
 
-    def _filter(self, text: str | None) -> Filter | None:
+    def filter(self, text: str | None) -> Filter | None:
         """Raises RequestError that says where the text is no filter."""
         return None if text is None else self._filters.read(text)
 
-    def _asking(self, request: ListRequest) -> tuple[Person, int, tuple[Literal["state"], ...]]:
+    def asking(self, request: PersonalRequest) -> tuple[Person, int, tuple[Literal["state"], ...]]:
         """The person as of this request, its moment, and what the answer must do without.
 
         While the store does not answer, nothing is known but what the request says. The moment is `context.time`;
@@ -180,14 +214,14 @@ class Desk:
         return self._state.known(ids) if ids else set()
 
     def _learn(self, answer: Answer, *, explained: bool) -> None:
-        """How long the stages take that a late answer leaves out; reasons are most of the lap `answer`."""
+        """How long the stages take that a late answer leaves out."""
         if "ranker" not in answer.degraded and "rank" in answer.timings:
             self._usual.learn("ranker", answer.timings["rank"])
-        if explained and "answer" in answer.timings:
-            self._usual.learn("explanations", answer.timings["answer"])
+        if explained and "explain" in answer.timings:
+            self._usual.learn("explanations", answer.timings["explain"])
 
     def _past(self, person: Person) -> list[PastEvent]:
-        schema, catalogue = self._pipeline.bundle.schema, self._pipeline.bundle.catalogue
+        schema, catalogue = self.pipeline.bundle.schema, self.pipeline.bundle.catalogue
         events = person.events
         columns = zip(
             events.item_ids,

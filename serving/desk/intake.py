@@ -14,7 +14,7 @@ from features.schema import Schema
 from serving.api.problems import of_validation
 from serving.api.replies import EventReply
 from serving.api.requests import Context, Event, InlineEvent
-from serving.state.protocol import StoredEvent
+from serving.state.protocol import Outcome, StoredEvent
 
 CLOCK_SKEW = 600 * SECOND
 """An event may come from a clock that runs this far ahead, in ms."""
@@ -82,3 +82,15 @@ class Intake:
                 hint=f"The fields are: {', '.join(names)}.",
             )
         return context.values()
+
+
+def event_reply(event: StoredEvent, outcome: Outcome) -> EventReply:
+    """What became of an event that was right."""
+    if outcome != "erased":
+        return EventReply(event_id=event.event_id, status=outcome)
+    return EventReply(
+        event_id=event.event_id,
+        status="rejected",
+        field="time",
+        message="the person was erased after this event. Do not send it again; what they do from now on is stored.",
+    )

@@ -10,7 +10,7 @@ from features.person import Person
 from serving.filters.cache import FilterCache
 from serving.filters.checking import check
 from serving.filters.evaluation import NOTHING_TAKEN, Evaluation, ItemTable, Past, n_rows
-from serving.filters.expressions import Expression
+from serving.filters.expressions import And, Expression
 from serving.filters.folding import Folding
 from serving.filters.parsing import parse
 from serving.retrieval.bitmap import Bitmap
@@ -53,6 +53,11 @@ class Filter:
     def reads_taken(self) -> bool:
         """Whether it asks what the person took, so that the scope must say."""
         return self.expression.reads_taken
+
+    def conditions(self) -> tuple["Filter", ...]:
+        """What an item must fulfil all of, each as a filter of its own."""
+        parts = self.expression.members if isinstance(self.expression, And) else (self.expression,)
+        return tuple(Filter(one, self.dataset) for one in parts)
 
     def bitmap(self, scope: FilterScope) -> Bitmap:
         """The items that pass, uint8 [ceil(R / 8)], never the reserved rows; shared, so read-only."""

@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import TypeVar
 
 from serving.api.problems import HttpError
-from serving.http.metrics import INSIDE
+from serving.metrics import REQUESTS_INSIDE
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,7 +47,7 @@ class Lane:
         self._first = first
         self._inside = 0
         self._usual = 0.0
-        self._gauge = INSIDE.labels(name)
+        self._gauge = REQUESTS_INSIDE.labels(name)
 
     def check(self) -> None:
         """Raises HttpError 429 when one more request would wait too long."""

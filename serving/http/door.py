@@ -16,7 +16,6 @@ from serving.api.endpoints import ENDPOINTS
 from serving.api.openapi import openapi
 from serving.api.problems import HttpError
 from serving.http.balance import Balance
-from serving.http.metrics import SECONDS
 from serving.http.reception import Reception
 from serving.http.wire import (
     Application,
@@ -26,12 +25,15 @@ from serving.http.wire import (
     Send,
     Streamed,
     answered,
+    refusal,
     stamped,
     write,
     write_parts,
 )
+from serving.metrics import REQUEST_SECONDS
 
-NATIVE = frozenset({"/livez", "/metrics", "/schema.json"})
+METRICS = "/metrics"
+NATIVE = frozenset({"/livez", METRICS, "/schema.json"})
 """What BentoML answers itself; its own clients begin with the schema."""
 
 
@@ -50,9 +52,20 @@ class Door:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
         elif scope["type"] != "http" or scope["path"] in NATIVE:
-            await self._native(scope, receive, stamped(send))
+            if scope.get("path") == METRICS and (refused := await self._refused(scope)):
+                await write(send, refused)
+            else:
+                await self._native(scope, receive, stamped(send))
         else:
             await self._respond(scope, receive, send)
+
+    async def _refused(self, scope: Message) -> Response | None:
+        """Why whoever asks for metrics gets none: they tell how much a company sells."""
+        try:
+            self._reception.check_caller(scope)
+        except HttpError as error:
+            return refusal(error, secrets.token_hex(16))
+        return None
 
     async def _live(self, scope: Message, receive: Receive, send: Send) -> None:
         self._reception.open()
@@ -67,12 +80,12 @@ class Door:
         start, path, method = perf_counter(), scope["path"], scope["method"]
         endpoint = self._endpoints.get(path)
         if endpoint and method == "POST":
-            response: Response | Streamed = await self._reception.answer(endpoint, receive)
+            response: Response | Streamed = await self._reception.answer(endpoint, scope, receive)
         else:
             response = await answered(self._other(path, method), secrets.token_hex(16))
         if isinstance(response, Streamed):
             await write_parts(send, receive, response)
-        SECONDS.labels(path if endpoint else "other", response.status.value).observe(perf_counter() - start)
+        REQUEST_SECONDS.labels(path if endpoint else "other", response.status.value).observe(perf_counter() - start)
         if isinstance(response, Response):
             last = self._balance is not None and self._balance.close_after(scope["client"])
             await write(send, response, head=method == "HEAD", last=last)

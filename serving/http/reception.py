@@ -13,17 +13,21 @@ from contextlib import aclosing
 from functools import partial
 from http import HTTPStatus
 from time import perf_counter
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from features.errors import StateError, TailorbirdError
+from serving.access.conversation import is_local
+from serving.access.guard import Caller
 from serving.api.endpoints import Endpoint
 from serving.api.problems import COME_AGAIN, HttpError, internal, of_validation
 from serving.api.replies import ListReply, Stamped
 from serving.api.requests import Asked
+from serving.desk.desk import Desk
 from serving.http.admission import Lane
-from serving.http.metrics import DEGRADED, REFUSED
 from serving.http.wire import (
+    Message,
     Receive,
     Response,
     Streamed,
@@ -36,7 +40,10 @@ from serving.http.wire import (
     to_json,
 )
 from serving.lifecycle.worker import Worker
+from serving.metrics import DEGRADED, REQUESTS_REFUSED
+from serving.person.privacy import ArchiveReply
 from serving.settings import ServingConfig
+from serving.state.audit_log import Deed
 
 WAITING_BATCHES = 3
 """Batches that may wait in one worker beside the one that is worked on."""
@@ -45,6 +52,7 @@ REOPEN_SECONDS = 1.0
 MOST_SECONDS = 30.0
 """Between two tries to open a bundle that is refused again and again: hashing a large one takes a core for seconds."""
 
+_AS_FILE = ((b"content-disposition", b'attachment; filename="person.zip"'),)
 _LOG = logging.getLogger("bentoml.tailorbird")
 
 
@@ -56,7 +64,7 @@ class Reception:
         reads = Lane("reads", config.threads, config.max_waiting, config.deadline_ms / 1000)
         self._lanes = {
             "reads": reads,
-            "writes": Lane("writes", 1, config.max_waiting, config.write_deadline_ms / 1000),
+            "writes": Lane("writes", config.write_threads, config.max_waiting, config.write_deadline_ms / 1000),
             "batch": Lane("batch", 1, WAITING_BATCHES, config.batch_deadline_ms / 1000, first=reads),
         }
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="tailorbird-aside")  # opens, then looks after the store
@@ -78,15 +86,15 @@ class Reception:
         if self._worker:
             self._worker.close()
 
-    async def answer(self, endpoint: Endpoint, receive: Receive) -> Response | Streamed:
-        """The answer to a request whose body is yet to be read; an error is an answer too.
+    async def answer(self, endpoint: Endpoint, scope: Message, receive: Receive) -> Response | Streamed:
+        """The answer to a request whose body is yet to be read; an error is an answer too. `scope` is ASGI's.
 
         Whoever gets a streamed one closes its parts.
         """
         request_id = secrets.token_hex(16)
-        response = await answered(self._answer(endpoint, receive, request_id), request_id)
+        response = await answered(self._answer(endpoint, scope, receive, request_id), request_id)
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
-            REFUSED.labels(endpoint.path).inc()
+            REQUESTS_REFUSED.labels(endpoint.path).inc()
         return response
 
     async def readiness(self) -> Response:
@@ -102,16 +110,26 @@ class Reception:
             self._checking = asyncio.get_running_loop().run_in_executor(self._aside, _checked, self._worker)
         return await asyncio.shield(self._checking)
 
-    async def _answer(self, endpoint: Endpoint, receive: Receive, request_id: str) -> Response | Streamed:
+    def check_caller(self, scope: Message) -> None:
+        """Raises HttpError unless whoever sends a request has some key, or is this machine itself."""
+        if self._worker is None:
+            raise self._closed()
+        if not is_local(scope):
+            self._worker.guard.caller(scope)
+
+    async def _answer(
+        self, endpoint: Endpoint, scope: Message, receive: Receive, request_id: str
+    ) -> Response | Streamed:
         """Refuses before the body is read when it can; the deadline counts from the body's last byte."""
         worker, lane = self._worker, self._lanes[endpoint.lane]
         if worker is None:
             raise self._closed()
+        caller = worker.guard.enter(endpoint, scope)
         lane.check()
-        body = await read_body(receive)
+        call = Call(worker, endpoint, caller, await read_body(receive), request_id)
         if endpoint.streamed:
-            return await _begun(lane.steps(partial(_stream, worker, endpoint, body, request_id), perf_counter()))
-        return await lane.run(partial(_work, worker, endpoint, body, request_id), perf_counter())
+            return await _begun(lane.steps(partial(_stream, call), perf_counter()))
+        return await lane.run(partial(_work, call), perf_counter())
 
     def _open(self) -> None:
         """Try until it opens: a store may come up, and a bad bundle be replaced or rolled back, at any time."""
@@ -134,32 +152,60 @@ class Reception:
         self._closed = _not_ready(error.code, error.message, error.hint)
 
 
-def _work(worker: Worker, endpoint: Endpoint, body: bytes, request_id: str, until: float) -> Response:
-    """All that a thread does for one request."""
+class Call(NamedTuple):
+    """One request that was let in."""
+
+    worker: Worker
+    endpoint: Endpoint
+    caller: Caller
+    body: bytes
+    request_id: str
+
+    def read(self) -> Asked:
+        """The request itself. Raises RequestError, and HttpError 403 when it is about somebody else's person."""
+        content = parse_json(self.body)
+        try:
+            request = self.endpoint.request.model_validate(content)
+        except ValidationError as error:
+            raise of_validation(error, self.endpoint.request) from None
+        self.caller.check_people(self.endpoint.people(request))
+        return request
+
+    def deed(self, desk: Desk, request: Asked) -> Deed:
+        """The call as the audit log has it."""
+        people = self.endpoint.people(request)
+        return Deed(self.endpoint.name, self.caller.actor, desk.clock(), self.request_id, people)
+
+
+def _work(call: Call, until: float) -> Response:
+    """All that a thread does for one request. Whatever is audited is answered once it stands in the log."""
     try:
-        reply = endpoint.ask(worker.desk, _request(endpoint, body), request_id, until)
+        request, desk = call.read(), call.worker.desk
+        if call.endpoint.audited:
+            deed = call.deed(desk, request)
+            desk = desk.noting(deed)
+            reply = call.endpoint.ask(desk, request, call.request_id, until)
+            desk.note(deed)
+        else:
+            reply = call.endpoint.ask(desk, request, call.request_id, until)
     except TailorbirdError as error:
-        return refusal(error, request_id)
+        return refusal(error, call.request_id)
     if isinstance(reply, ListReply):
         for one in reply.degraded or ():
             DEGRADED.labels(one).inc()
+    if isinstance(reply, ArchiveReply):
+        return Response(HTTPStatus.OK, reply.content, call.endpoint.media_type.encode(), _AS_FILE)
     return Response(HTTPStatus.OK, to_json(reply))
 
 
-def _stream(worker: Worker, endpoint: Endpoint, body: bytes, request_id: str, until: float) -> Iterator[bytes]:
+def _stream(call: Call, until: float) -> Iterator[bytes]:
     """The JSON of an answer whose last field is a list, as the list grows; one desk answers all of it."""
-    desk, request = worker.desk, _request(endpoint, body)
+    endpoint, request, desk = call.endpoint, call.read(), call.worker.desk
+    if endpoint.audited:
+        desk.note(call.deed(desk, request))
     (last,) = set(endpoint.reply.__struct_fields__) - set(Stamped.__struct_fields__)
-    frame = endpoint.reply(request_id=request_id, bundle=desk.bundle, **{last: []})
-    return json_parts(frame, endpoint.ask(desk, request, request_id, until))
-
-
-def _request(endpoint: Endpoint, body: bytes) -> Asked:
-    content = parse_json(body)
-    try:
-        return endpoint.request.model_validate(content)
-    except ValidationError as error:
-        raise of_validation(error, endpoint.request) from None
+    frame = endpoint.reply(request_id=call.request_id, bundle=desk.bundle, **{last: []})
+    return json_parts(frame, endpoint.ask(desk, request, call.request_id, until))
 
 
 async def _begun(parts: AsyncGenerator[bytes, None]) -> Streamed:

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import time
 
-from prometheus_client import Gauge, Histogram
-
 from features.moments import SECOND
 from serving.items.snapshot import Snapshot
 from serving.lifecycle.live import Live
+from serving.metrics import ITEM_CHANGE_AGE_SECONDS, ITEM_CHANGE_SECONDS, ITEMS_WAITING
 from serving.state.item_log import ItemChange, ItemLog
 
 LOOK_SECONDS = 0.04
@@ -22,17 +21,6 @@ PAGE = 1_000
 """Changes that become visible together."""
 
 _LOG = logging.getLogger("bentoml.tailorbird")
-_WAITING = Gauge(
-    "tailorbird_items_waiting",
-    "Numbers of the log of item changes that the slowest worker has not applied.",
-    multiprocess_mode="livemax",
-)
-_OLDEST = Gauge(
-    "tailorbird_item_change_age_seconds",
-    "Age of the oldest item change that a worker has not applied; 0 when there is none.",
-    multiprocess_mode="livemax",
-)
-_DELAY = Histogram("tailorbird_item_change_seconds", "From storing an item change to answering with it, by worker.")
 _UNREADABLE = "item change %d cannot be applied to bundle %s and is passed over: %s"
 
 
@@ -51,19 +39,19 @@ class ItemFollower:
     def look(self) -> None:
         """Apply what is new. Raises StateError when the log does not answer."""
         newest, number = self._log.newest(), self._live.snapshot.number
-        _WAITING.set(max(newest - number, 0))
+        ITEMS_WAITING.set(max(newest - number, 0))
         if newest < number and number > self._live.snapshot.trained_on:
             self._begin_again()
         if newest <= number:
             return
         with self._live.changing:
             for page, snapshot in newer(self._live.snapshot, self._log):
-                _OLDEST.set(self._age(page[0]))
+                ITEM_CHANGE_AGE_SECONDS.set(self._age(page[0]))
                 self._live.replace(snapshot)
-                _WAITING.set(max(newest - snapshot.number, 0))
+                ITEMS_WAITING.set(max(newest - snapshot.number, 0))
                 for change in page:
-                    _DELAY.observe(self._age(change))
-        _OLDEST.set(0)
+                    ITEM_CHANGE_SECONDS.observe(self._age(change))
+        ITEM_CHANGE_AGE_SECONDS.set(0)
 
     def _begin_again(self) -> None:
         """The log was put back to an earlier state: what it no longer holds must not be shown, so nothing is kept."""

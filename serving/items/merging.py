@@ -1,6 +1,6 @@
 """Item changes into files, off the path of any request: one process builds them, and every worker then maps them.
 
-python -m serving.items.merging BUNDLE STATE
+TAILORBIRD_STATE=URL python -m serving.items.merging BUNDLE
 """
 
 import logging
@@ -119,7 +119,8 @@ class MergeStarter:
             self._process = None
         if self._process is None and monotonic() >= self._rest_until and self._due():
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "serving.items.merging", str(self._live.snapshot.main.path), self._state],
+                [sys.executable, "-m", "serving.items.merging", str(self._live.snapshot.main.path)],
+                env={**os.environ, "TAILORBIRD_STATE": self._state},  # a password may stand in it
                 cwd=Path(__file__).parents[2],
                 stdin=subprocess.DEVNULL,
             )
@@ -153,4 +154,4 @@ def main(path: str, state: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(sys.argv[1], os.environ["TAILORBIRD_STATE"]))

@@ -10,6 +10,7 @@ from typing import NoReturn
 from urllib.parse import quote
 
 from features.errors import ConfigError
+from serving.access.listening import check_listening
 from serving.bundle import verify_bundle
 from serving.lifecycle.opening import bundle_path, serving_config
 from serving.retrieval.device import require_provider
@@ -37,6 +38,7 @@ def serve(
     Relative paths start at the working directory. Raises BundleError or ConfigError before anything is started.
     """
     environment = environment_of(bundle, registry, state=state, config=config, workers=workers)
+    check_listening(host, serving_config(environment).access, environment)
     sys.stdout.flush()
     os.chdir(ROOT)
     os.execve(sys.executable, command_of(host, port), environment)
@@ -54,6 +56,7 @@ def launch(
 ) -> "subprocess.Popen[bytes]":
     """The same in a process of its own; it is ready once GET /readyz answers 200."""
     environment = environment_of(bundle, registry, state=state, config=config, workers=workers)
+    check_listening(host, serving_config(environment).access, environment)
     return subprocess.Popen(command_of(host, port), cwd=ROOT, env=environment)
 
 

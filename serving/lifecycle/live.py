@@ -2,16 +2,10 @@
 
 import threading
 
-from prometheus_client import Gauge
-
+from features.moments import SECOND
 from serving.desk.desk import Desk
 from serving.items.snapshot import Snapshot
-
-_CHANGED = Gauge(
-    "tailorbird_items_changed",
-    "Items that differ from the files that are served, in the worker with most of them.",
-    multiprocess_mode="livemax",
-)
+from serving.metrics import BUNDLE_NEWEST_EVENT, ITEMS_CHANGED
 
 
 class Live:
@@ -22,7 +16,7 @@ class Live:
         self.changing = threading.Lock()
         """Held from reading a snapshot to replacing it with one made from it, so that none is lost."""
         self._now = (snapshot, desk)
-        _CHANGED.set(len(snapshot.delta))
+        _tell(snapshot)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -37,4 +31,10 @@ class Live:
     def replace(self, snapshot: Snapshot) -> None:
         """Let another snapshot answer from the next request on."""
         self._now = (snapshot, self.desk.over(snapshot.pipeline))
-        _CHANGED.set(len(snapshot.delta))
+        _tell(snapshot)
+
+
+def _tell(snapshot: Snapshot) -> None:
+    main = snapshot.main
+    ITEMS_CHANGED.set(len(snapshot.delta))
+    BUNDLE_NEWEST_EVENT.set(main.manifest.get("newest_event", 0) / SECOND if main.schema.timed else 0)

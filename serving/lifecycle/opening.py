@@ -4,6 +4,7 @@ Everything comes from the environment, which is how one image serves any company
 TAILORBIRD_REGISTRY, TAILORBIRD_STATE, and TAILORBIRD_CONFIG with a `serving` section.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -11,8 +12,12 @@ from pathlib import Path
 
 from features.errors import ConfigError
 from features.strict import read_yaml
+from serving.access import guard as access
+from serving.access.guard import Guard
+from serving.access.keys import keys_from_environment
+from serving.access.tokens import tokens_from
 from serving.bundle import open_bundle
-from serving.desk.desk import Desk
+from serving.desk.desk import Desk, wall_clock
 from serving.golden import check_golden
 from serving.items import changes, merging
 from serving.items.changes import ItemFollower, up_to_date
@@ -24,11 +29,25 @@ from serving.lifecycle.registry import read_pointer
 from serving.lifecycle.repeating import Repeating
 from serving.lifecycle.swap import RegistryWatcher, leave_alone, machine_lock
 from serving.lifecycle.worker import Worker
+from serving.person import housekeeping
+from serving.person.housekeeping import Finisher, Keeper, check_retention
+from serving.person.reach import reach_of
 from serving.pipeline import Pipeline
 from serving.retrieval.device import Device
 from serving.settings import ServingConfig
-from serving.state import DEFAULT_URL, ItemLog, State, absolute_url, in_memory, open_item_log, open_state
+from serving.state import (
+    DEFAULT_URL,
+    ItemLog,
+    KeyStore,
+    State,
+    absolute_url,
+    in_memory,
+    open_item_log,
+    open_key_store,
+    open_state,
+)
 
+_LOG = logging.getLogger("bentoml.tailorbird")
 READ_SHARE = 0.25
 """Share of the deadline that a read of the store may wait for its lock."""
 PACKED_BUNDLE = Path(__file__).parents[2] / "bundle"
@@ -72,30 +91,64 @@ def open_worker(environment: Mapping[str, str] = os.environ) -> Worker:
     patience = config.write_deadline_ms / 1000
     state = open_state(url, patience=patience, read_patience=READ_SHARE * config.deadline_ms / 1000)
     log = open_item_log(url, patience=patience)
+    keys = open_key_store(url, patience=patience)
     try:
-        return _worker(environment, config, state, log)
+        return _worker(environment, config, state, log, keys)
     except BaseException:
+        keys.close()
         log.close()
         state.close()
         raise
 
 
-def _worker(environment: Mapping[str, str], config: ServingConfig, state: State, log: ItemLog) -> Worker:
+def guard_of(environment: Mapping[str, str], config: ServingConfig, keys: KeyStore) -> Guard:
+    """Who may ask, by the keys of the store and of TAILORBIRD_KEYS. Raises ConfigError or StateError."""
+    fixed = keys_from_environment(environment.get("TAILORBIRD_KEYS", ""))
+    return Guard(keys, fixed, tokens_from(environment, config.access.token_seconds), config.access)
+
+
+def _worker(
+    environment: Mapping[str, str], config: ServingConfig, state: State, log: ItemLog, keys: KeyStore
+) -> Worker:
     path, registry = bundle_path(environment), environment.get("TAILORBIRD_REGISTRY")
     open_checked = partial(open_snapshot, log=log, newest_events=config.newest_events, device=config.device)
     snapshot = up_to_date(open_checked(path), log)
-    live = Live(snapshot, Desk(snapshot.pipeline, state, log, config.newest_events))
+    guard = guard_of(environment, config, keys)
+    desk = Desk(snapshot.pipeline, state, log, config.newest_events, tokens=guard.tokens, languages=config.languages)
+    live = Live(snapshot, desk)
     leave_alone()
     lock, url = machine_lock(Path(registry) if registry else path), environment.get("TAILORBIRD_STATE", DEFAULT_URL)
     starter = None if in_memory(url) else MergeStarter(live, absolute_url(url), config.merge_items)
     watcher = RegistryWatcher(Path(registry), live, log, open_checked, lock) if registry else None
+    place = environment.get("TAILORBIRD_CONFIG")
+    reach = reach_of(Path(place) if place else None, _run_and_registry(path, registry))
+    check_retention(config.retention, live.desk.schema.types, timed=live.desk.schema.timed)
+    finisher = Finisher(state, reach, machine_lock(Path(f"{url}.erasing")), wall_clock)
+    keeper = Keeper(state, config.retention, machine_lock(Path(f"{url}.expiring")), wall_clock)
     threads = [
+        Repeating("erasures", finisher.look, housekeeping.FINISH_SECONDS, swap.NICENESS),
+        Repeating("retention", keeper.look, housekeeping.EXPIRE_SECONDS, swap.NICENESS),
+        Repeating("keys", guard.look, access.LOOK_SECONDS),
         Repeating("items", ItemFollower(live, log, open_checked).look, changes.LOOK_SECONDS),
         Repeating("merges", MergeMapper(live, log, lock).look, merging.LOOK_SECONDS, swap.NICENESS),
         *([Repeating("merging", starter.look, merging.LOOK_SECONDS)] if starter else []),
         *([Repeating("registry", watcher.look, swap.LOOK_SECONDS, swap.NICENESS)] if watcher else []),
     ]
-    return Worker(live, threads, watcher, starter)
+    return Worker(live, guard, threads, watcher, starter, _told_losses(state))
+
+
+def _told_losses(state: State) -> str | None:
+    """What a crash can take of what the store acknowledges, said in the log too."""
+    may_lose = state.may_lose()
+    if may_lose:
+        _LOG.warning("a crash or a power loss can take from the store: %s", may_lose)
+    return may_lose
+
+
+def _run_and_registry(bundle: Path, registry: str | None) -> list[Path]:
+    """What an erasure searches by itself: the folder of the run that made the bundle, and the registry."""
+    run = bundle.resolve().parent
+    return [*([run] if (run / "run.json").exists() else []), *([Path(registry)] if registry else [])]
 
 
 def open_snapshot(path: Path, log: ItemLog, newest_events: int, device: Device = "cpu") -> Snapshot:

@@ -14,8 +14,6 @@ from ctypes import CDLL
 from pathlib import Path
 from typing import NamedTuple
 
-from prometheus_client import Counter, Gauge
-
 from features.errors import StateError, TailorbirdError
 from serving.bundle import Bundle
 from serving.items.changes import up_to_date
@@ -23,6 +21,7 @@ from serving.items.snapshot import Snapshot
 from serving.lifecycle.live import Live
 from serving.lifecycle.lock import only_one
 from serving.lifecycle.registry import REGISTRY, read_pointer
+from serving.metrics import BUNDLE_REFUSED, SWAPS
 from serving.state.item_log import ItemLog
 
 NICENESS = 10
@@ -31,12 +30,6 @@ LOOK_SECONDS = 0.4
 """Between two looks at the registry."""
 
 _LOG = logging.getLogger("bentoml.tailorbird")
-_SWAPS = Counter("tailorbird_swaps", "Bundles that took another's place, or were refused, by worker.", ["outcome"])
-_REFUSED = Gauge(
-    "tailorbird_bundle_refused",
-    "1 while the registry names a bundle that a worker refused.",
-    multiprocess_mode="livemax",
-)
 
 
 class Refusal(NamedTuple):
@@ -103,14 +96,14 @@ class RegistryWatcher:
         with self._live.changing:
             self._leaving.append(weakref.ref(self._live.snapshot.main))
             self._live.replace(up_to_date(fresh, self._log))
-        _SWAPS.labels("swapped").inc()
+        SWAPS.labels("swapped").inc()
         _LOG.info("bundle %s answers from now on", fresh.main.name)
 
     def _settle(self, refusal: Refusal | None) -> None:
         self.refusal = refusal
-        _REFUSED.set(refusal is not None)
+        BUNDLE_REFUSED.set(refusal is not None)
         if refusal:
-            _SWAPS.labels("refused").inc()
+            SWAPS.labels("refused").inc()
             _LOG.error(
                 "bundle %s is refused, %s goes on: %s", refusal.bundle, self._live.snapshot.main.name, refusal.reason
             )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from features.errors import StateError
+from serving.access.guard import Guard
 from serving.api.replies import ReadyReply, RefusedReply
 from serving.desk.desk import Desk
 from serving.items.merging import MergeStarter
@@ -17,11 +18,19 @@ class Worker:
     def __init__(
         self,
         live: Live,
+        guard: Guard,
         threads: Sequence[Repeating] = (),
         watcher: RegistryWatcher | None = None,
         starter: MergeStarter | None = None,
+        may_lose: str | None = None,
     ) -> None:
-        """Starts the threads; `watcher` tells of bundles that were refused, `starter` may have a process of its own."""
+        """Starts the threads.
+
+        `guard` says who may ask; `watcher` tells of bundles that were refused; `starter` may have a process of its own;
+        `may_lose` is what the store's settings let a crash take.
+        """
+        self.guard = guard
+        self._may_lose = may_lose
         self._live = live
         self._threads = threads
         self._watcher = watcher
@@ -48,6 +57,7 @@ class Worker:
             item_changes=self._live.snapshot.number,
             refused=RefusedReply(**refusal._asdict()) if refusal else None,
             degraded=None if answers else ["state"],
+            may_lose=self._may_lose,
         )
 
     def close(self) -> None:
@@ -56,4 +66,5 @@ class Worker:
             thread.stop()
         if self._starter:
             self._starter.stop()
+        self.guard.close()
         self.desk.close()

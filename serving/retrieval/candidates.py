@@ -47,6 +47,19 @@ def given(situation: Situation, rows: IntArray) -> Candidates:
     return Candidates(distinct, _ranks(distinct, lists))
 
 
+def placed_again(situation: Situation, before: Candidates) -> Candidates:
+    """The same candidates with the places that a change of what is known of the person gives them.
+
+    `situation` may show the same rows as that of `before`: the other sources' lists are as they were.
+    """
+    ranks = before.ranks.copy()
+    active = [(source, size) for source, size in active_sources(situation) if source.personal]
+    personal = {source.name: source.retrieve(situation, size) for source, size in active}
+    columns = [column for column, source in enumerate(SOURCES) if source.personal]
+    ranks[:, columns] = _ranks(before.rows, personal)[:, columns]
+    return Candidates(before.rows, ranks)
+
+
 def _union(lists: dict[str, IntArray]) -> IntArray:
     return np.unique(np.concatenate([*lists.values(), np.empty(0, dtype=np.int64)]))
 

@@ -1,18 +1,20 @@
 """Which items may be shown at a moment: to anybody, and to this person.
 
-A rule about items alone goes into `open_to_all`, which binds every answer; one about the person into `open_to`.
+Each rule can say which items it keeps away, and why it does so with one of them: what is told of an item that was not
+shown comes from the rules that made the answer.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from features.arrays import BoolArray, IntArray
 from features.dataset import AfterDays
 from features.moments import DAY
-from features.person import Person
+from features.person import Person, Taken
 from features.schema import Schema
 from features.vocabulary import RESERVED
 from serving.catalogue import Catalogue
@@ -55,16 +57,98 @@ class Eligible:
         return Eligible(without(self.bitmap, rows))
 
 
+class Asking(NamedTuple):
+    """What the rules read."""
+
+    schema: Schema
+    catalogue: Catalogue
+    person: Person
+    moment: int
+    exclude: Collection[str] = ()
+
+
+class Bar(NamedTuple):
+    """One rule by which an item may not be shown."""
+
+    rule: str
+    since: int | None = None
+    """From which moment on; None: all the time."""
+    until: int | None = None
+    """First moment at which it is no longer so; None: for good, or not known."""
+    event_type: str | None = None
+    """Of the person's event that is the cause."""
+    event_moment: int | None = None
+    """Of that event."""
+
+
+class Rule(Protocol):
+    """Something that keeps items away from one answer, and can say of each why."""
+
+    def rows(self, asking: Asking) -> IntArray:
+        """Rows that it keeps away, int64 [n]."""
+        ...
+
+    def bar(self, asking: Asking, row: int, /) -> Bar:
+        """Why it keeps one of these rows away."""
+        ...
+
+
+class Excluded:
+    """What the request itself does not want."""
+
+    def rows(self, asking: Asking) -> IntArray:
+        return asking.schema.items.rows(asking.exclude)
+
+    def bar(self, _asking: Asking, _row: int, /) -> Bar:
+        return Bar("excluded")
+
+
+class TakenLately:
+    """The repeat rules of the event types."""
+
+    def rows(self, asking: Asking) -> IntArray:
+        return taken_rows(asking.schema, asking.person, asking.moment)
+
+    def bar(self, asking: Asking, row: int, /) -> Bar:
+        """The event that keeps the item away longest."""
+        taken = asking.person.taken_until(asking.moment)
+        ends = taken.moments + _spans(asking.schema, taken)
+        mine = np.flatnonzero(asking.schema.items.rows(taken.item_ids) == row)
+        longest = int(mine[np.argmax(ends[mine])])
+        moment, end = int(taken.moments[longest]), float(ends[longest])
+        return Bar("taken", moment, int(np.ceil(end)) if np.isfinite(end) else None, taken.types[longest], moment)
+
+
+RULES: tuple[Rule, ...] = (Excluded(), TakenLately())
+"""Beside being available, which is a matter of the moment alone."""
+
+
 def open_to(
     schema: Schema, catalogue: Catalogue, person: Person, moment: int, exclude: Collection[str] = ()
 ) -> Eligible:
-    """Rows that may be shown to this person: those open to all but for what they took lately."""
-    return open_to_all(schema, catalogue, moment, exclude).but(taken_rows(schema, person, moment))
+    """Rows that may be shown to this person: those available now that no rule keeps away."""
+    asking = Asking(schema, catalogue, person, moment, exclude)
+    eligible = Eligible(catalogue.openings.at(moment))
+    for rule in RULES:
+        eligible = eligible.but(rule.rows(asking))
+    return eligible
 
 
 def open_to_all(schema: Schema, catalogue: Catalogue, moment: int, exclude: Collection[str] = ()) -> Eligible:
     """Rows that may be shown to anybody now: available, and not excluded by the request."""
-    return Eligible(catalogue.openings.at(moment)).but(schema.items.rows(exclude))
+    return open_to(schema, catalogue, Person(), moment, exclude)
+
+
+def bars(asking: Asking, row: int) -> tuple[Bar, ...]:
+    """Every reason for which a known item may not be shown; none when it may."""
+    here = np.array([row])
+    found = tuple(rule.bar(asking, row) for rule in RULES if row in rule.rows(asking))
+    if contains(asking.catalogue.openings.at(asking.moment), here)[0]:
+        return found
+    first, last = (int(edge[here][0]) for edge in (asking.catalogue.available_from, asking.catalogue.available_to))
+    if asking.moment < first:
+        return (Bar("unavailable", until=first), *found)
+    return (Bar("unavailable", since=last + 1) if last < asking.moment else Bar("deleted"), *found)
 
 
 def taken_rows(schema: Schema, person: Person, moment: int) -> np.ndarray:
@@ -72,11 +156,15 @@ def taken_rows(schema: Schema, person: Person, moment: int) -> np.ndarray:
     taken = person.taken_until(moment)
     if not taken.item_ids:
         return np.empty(0, dtype=np.int64)
-    rules = {name: _blocked_for(kind.repeat) for name, kind in schema.dataset.types.items()}
-    spans = np.array([rules.get(name, 0.0) for name in taken.types])
     rows = schema.items.rows(taken.item_ids)
-    kept: np.ndarray = rows[(moment - taken.moments < spans) & (rows >= RESERVED)]
+    kept: np.ndarray = rows[(moment - taken.moments < _spans(schema, taken)) & (rows >= RESERVED)]
     return kept
+
+
+def _spans(schema: Schema, taken: Taken) -> np.ndarray:
+    """float64 [n]: milliseconds after each event during which its item stays away."""
+    rules = {name: _blocked_for(kind.repeat) for name, kind in schema.dataset.types.items()}
+    return np.array([rules.get(name, 0.0) for name in taken.types])
 
 
 def _blocked_for(repeat: str | AfterDays) -> float:

@@ -23,6 +23,8 @@ class Source(Protocol):
     """One way of finding items."""
 
     name: str
+    personal: bool
+    """Whether its list depends on who asks."""
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
         """Rows of at most `count` eligible items, best first; int64 [n]."""
@@ -37,6 +39,7 @@ class Nearest:
     """Items whose vector is nearest to the user vector."""
 
     name = "nearest"
+    personal = True
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
         bundle = situation.bundle
@@ -50,6 +53,7 @@ class AfterHistory:
     """Items that often follow what the person did, by transition counts."""
 
     name = "transitions"
+    personal = True
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
         following = situation.transitions.rows
@@ -64,6 +68,7 @@ class Popular:
     """Items with most positive events."""
 
     name = "popular"
+    personal = False
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
         statistics = situation.bundle.statistics
@@ -77,6 +82,7 @@ class Trending:
     """Items with most recent positive events."""
 
     name = "trending"
+    personal = False
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
         if not situation.bundle.schema.reads_gaps:
@@ -92,6 +98,7 @@ class Again:
     """Items of the person's own past that may come again, newest first."""
 
     name = "again"
+    personal = True
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
         newest_first = situation.history.item_rows[::-1]
@@ -112,6 +119,7 @@ class New:
     """Items that appeared a short while ago, nearest to the user vector first."""
 
     name = "new"
+    personal = True
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
         if not situation.bundle.schema.reads_gaps:

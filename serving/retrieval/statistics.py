@@ -59,6 +59,14 @@ class Statistics:
             newest=newest,
         )
 
+    def place_by_popularity(self, row: int) -> int:
+        """How many items have more positive events, and one."""
+        return _place(self.by_popularity, self.popularity, row)
+
+    def place_by_recent(self, row: int) -> int:
+        """The same by recent positive events."""
+        return _place(self.by_recent, self.recent, row)
+
     def seen_since(self, moment: float, most: int) -> IntArray:
         """int64 [n <= most]: the newest of those rows that were first seen at or after a moment, ascending by time."""
         both = [self._since(order, moment, most) for order in (self.by_first_seen, self.arrived)]
@@ -88,3 +96,10 @@ class Statistics:
 def _descending(values: FloatArray) -> Order:
     order: Order = (np.argsort(-values[RESERVED:], kind="stable") + RESERVED).astype(np.int32)
     return order
+
+
+def _place(order: Order, values: ByRow[np.float32], row: int) -> int:
+    def falling(place: int) -> float:
+        return -float(values[order[place : place + 1].astype(np.int64)][0])
+
+    return 1 + bisect_left(range(len(order)), -float(values[np.array([row])][0]), key=falling)

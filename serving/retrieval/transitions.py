@@ -233,9 +233,10 @@ class Transitions:
         return self.indices[stored][strongest].astype(np.int64), self.evidence[stored][strongest]
 
     def between(self, item_rows: IntArray, following: int) -> FloatArray:
-        """float32 [n] evidence that one item follows each of several known items; 0 where none is stored."""
+        """float32 [n] evidence that one item follows each of several items; 0 where none is stored."""
         found = np.zeros(len(item_rows), dtype=np.float32)
-        for place, row in enumerate(item_rows.tolist()):
+        for place in np.flatnonzero(item_rows < self.n_rows).tolist():
+            row = item_rows[place]
             start, end = self.indptr[row], self.indptr[row + 1]
             entry = start + np.searchsorted(self.indices[start:end], following)
             if entry < end and self.indices[entry] == following:

@@ -1,8 +1,10 @@
 """The store of what is known of people, of item changes and of who asked: protocols, a file per backend, a URL."""
 
+from features.errors import ConfigError
 from serving.state.audit_log import AuditLog
 from serving.state.event_log import EventLog
 from serving.state.item_log import ItemLog
+from serving.state.key_store import KeyStore
 from serving.state.places import SqlitePlace, place_of, without_password
 from serving.state.protocol import State
 from serving.state.redis.event_log import RedisEventLog
@@ -11,6 +13,7 @@ from serving.state.redis.state import RedisState
 from serving.state.sqlite import SqliteState
 from serving.state.sqlite_event_log import SqliteEventLog
 from serving.state.sqlite_item_log import SqliteItemLog
+from serving.state.sqlite_key_store import SqliteKeyStore
 from serving.state.tables import load_tables_into_state
 
 __all__ = [
@@ -18,12 +21,14 @@ __all__ = [
     "AuditLog",
     "EventLog",
     "ItemLog",
+    "KeyStore",
     "State",
     "absolute_url",
     "in_memory",
     "load_tables_into_state",
     "open_event_log",
     "open_item_log",
+    "open_key_store",
     "open_state",
     "without_password",
 ]
@@ -62,6 +67,14 @@ def open_event_log(url: str = DEFAULT_URL, patience: float = 10.0) -> EventLog:
     """
     place = place_of(url)
     return SqliteEventLog(place.path, patience) if isinstance(place, SqlitePlace) else RedisEventLog(place, patience)
+
+
+def open_key_store(url: str = DEFAULT_URL, patience: float = 10.0) -> KeyStore:
+    """Open the API keys in the store that a URL names; as `open_item_log`."""
+    place = place_of(url)
+    if isinstance(place, SqlitePlace):
+        return SqliteKeyStore(place.path, patience)
+    raise ConfigError("API keys are not kept in Redis yet", field="state")
 
 
 def absolute_url(url: str) -> str:

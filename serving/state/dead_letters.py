@@ -15,7 +15,7 @@ class Refused(NamedTuple):
     content: Any
     """What was sent, as plain data that JSON can hold."""
     moment: int
-    """When it was refused, in ms since the epoch."""
+    """When it happened as far as it says so, else when it was refused, in ms since the epoch."""
     message: str
     field: str | None = None
     """The field for which it was refused."""

@@ -11,12 +11,15 @@ from features.event_details import Detail
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
 from serving.state.audit_log import AuditLog, Deed
+from serving.state.erasures import Erasures
+from serving.state.facts import Facts
 
 if TYPE_CHECKING:  # both stand on what is defined here
     from serving.state.dead_letters import DeadLetters
     from serving.state.served_log import ServedLog
 
-Outcome: TypeAlias = Literal["stored", "duplicate", "not_stored"]
+Outcome: TypeAlias = Literal["stored", "duplicate", "not_stored", "erased"]
+"""An erased event is one that an erasure forbids to come back; one that is not stored is of somebody not admitted."""
 Admit: TypeAlias = Callable[[Sequence[Statement]], bool]
 """Whether anything may be stored of a person, given all their statements; of a stranger there are none.
 
@@ -77,7 +80,7 @@ class Loaded(NamedTuple):
     """Events of people who were not admitted."""
 
 
-class State(Protocol):
+class State(Erasures, Facts, Protocol):
     """A store of people.
 
     Every method is atomic, may be called from any thread, and raises `StateError` when the store does not
@@ -153,9 +156,6 @@ class State(Protocol):
     def export(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, Any]:
         """Everything that is held on a person, as plain data."""
 
-    def erase(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, int]:
-        """Remove a person with all their ids; how many rows of each kind. A stranger is fine."""
-
     def load(self, events: Iterable[StoredEvent], batch: int = 50_000, admit: Admit = everyone) -> Loaded:
         """Append very many events, one transaction per batch; loading twice stores nothing twice."""
 
@@ -168,8 +168,8 @@ class State(Protocol):
     def check(self) -> None:
         """Raises `StateError` unless the store answers."""
 
-    def losses(self) -> str:
-        """What a crash or a power loss can take of what was acknowledged, in a few words for whoever runs the store."""
+    def may_lose(self) -> str | None:
+        """What a crash or a power loss can take of what was acknowledged, in a few words; None for nothing at all."""
 
     def close(self) -> None:
         """Give back files and connections."""

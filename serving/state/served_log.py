@@ -26,7 +26,9 @@ class ServedRow(NamedTuple):
     """As the request gave it; read back, the user whom the person is by now."""
     anonymous_id: str | None
     moment: int
-    """For which it was answered, as in `features.moments`."""
+    """When it was given, in ms since the epoch."""
+    answered_for: int
+    """The moment of the question, as in `features.moments`."""
     placement: str
     items: Sequence[ServedItem]
     """In the order in which they were given."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from features.consent import joined, stricter
-from features.errors import RequestError, StateError
+from features.errors import RequestError
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
 from serving.state.audit_log import Deed
@@ -29,6 +29,9 @@ from serving.state.protocol import (
 from serving.state.sqlite_audit_log import NotingConnections, SqliteAuditLog
 from serving.state.sqlite_connections import Connections, Transactions
 from serving.state.sqlite_dead_letters import SqliteDeadLetters
+from serving.state.sqlite_erasures import Gate, SqliteErasures, remove_until
+from serving.state.sqlite_facts import SqliteFacts
+from serving.state.sqlite_group import GroupCommit
 from serving.state.sqlite_persons import Persons
 from serving.state.sqlite_reads import (
     is_user,
@@ -38,7 +41,7 @@ from serving.state.sqlite_reads import (
     read_person,
     read_statements,
 )
-from serving.state.sqlite_schema import OWNED, PERSONAL, STATIC, create_tables
+from serving.state.sqlite_schema import OWNED, STATIC, create_tables
 from serving.state.sqlite_served_log import SqliteServedLog
 
 _INSERT_EVENT = """
@@ -61,29 +64,32 @@ INSERT INTO statements (person, kind, key, moment, value, source) SELECT ?1, ?2,
 WHERE NOT EXISTS (SELECT 1 FROM statements WHERE person = ?1 AND moment = ?4
     AND kind = ?2 AND key = ?3 AND value = ?5 AND source = ?6)
 """
-_LOSSES = "nothing: each write is on disk before it is acknowledged"
 IDS_AT_ONCE = 10_000
 """Ids that are read in one transaction: nobody who lists millions holds up the store's housekeeping."""
 
 
-class SqliteState:
+class SqliteState(SqliteErasures, SqliteFacts):
     """A `State` in one file, or in memory when there is no path."""
 
     def __init__(self, path: Path | None, patience: float = 10.0, read_patience: float | None = None) -> None:
         """Open or make the store, with the patience that `Connections` has, in seconds."""
-        self._losses = _LOSSES if path else "everything: the store is in memory"
+        self._path, self._patience = path, patience
+        self._may_lose = None if path else "everything: the store is in memory"
         self._connections: Transactions = Connections(path, patience, read_patience)
+        self._audit_log = SqliteAuditLog(self._connections)
+        self._group = GroupCommit(self._connections) if path else None
         with self._connections.alone() as connection:
             create_tables(connection)
 
     def audited(self, deed: Deed) -> "SqliteState":
         other = copy(self)
         other._connections = NotingConnections(self._connections, deed)
+        other._group = None  # the deed and what it changes are a transaction of their own
         return other
 
     @property
     def audit_log(self) -> SqliteAuditLog:
-        return SqliteAuditLog(self._connections)
+        return self._audit_log
 
     @property
     def dead_letters(self) -> SqliteDeadLetters:
@@ -94,14 +100,10 @@ class SqliteState:
         return SqliteServedLog(self._connections)
 
     def append(self, events: Sequence[StoredEvent], admit: Admit = everyone) -> list[Outcome]:
+        if self._group:
+            return self._group.run(lambda connection: _append(connection, events, admit))
         with self._connections.writing() as connection:
-            before = _newest_number(connection)
-            outcomes: list[Outcome] = []
-            for person, event in _admitted(connection, events, admit):
-                new = person is not None and connection.execute(_INSERT_EVENT, _row(person, event)).rowcount
-                outcomes.append("not_stored" if person is None else "stored" if new else "duplicate")
-            connection.execute(_TAKE_NEW, (before,))
-        return outcomes
+            return _append(connection, events, admit)
 
     def load(self, events: Iterable[StoredEvent], batch: int = 50_000, admit: Admit = everyone) -> Loaded:
         stored = admitted = total = 0
@@ -109,7 +111,9 @@ class SqliteState:
         while some := list(islice(rest, batch)):
             with self._connections.writing() as connection:
                 before = _newest_number(connection)
-                pairs = _admitted(connection, some, admit)
+                gate, persons = Gate(connection), Persons(connection, admit)
+                allowed = [event for event in some if _allowed(gate, event)]
+                pairs = [(persons.admitted(event.user_id, event.anonymous_id), event) for event in allowed]
                 rows = [_row(person, event) for person, event in pairs if person is not None]
                 stored += connection.executemany(_INSERT_EVENT, rows).rowcount if rows else 0
                 connection.execute(_TAKE_NEW, (before,))
@@ -136,10 +140,11 @@ class SqliteState:
 
     def set_attributes(self, attributes: Iterable[UserAttributes], admit: Admit = everyone) -> int:
         with self._connections.writing() as connection:
-            persons = Persons(connection, admit)
+            gate, persons = Gate(connection), Persons(connection, admit)
             rows = (
                 (person, name, STATIC if one.moment is None else one.moment, json.dumps(value))
                 for one in attributes
+                if one.moment is None or gate.admits(one.moment, one.user_id)
                 if (person := persons.admitted(one.user_id)) is not None
                 for name, value in one.values.items()
             )
@@ -147,8 +152,11 @@ class SqliteState:
 
     def declare(self, user_id: str | None, anonymous_id: str | None, statements: Sequence[Statement]) -> int:
         with self._connections.writing() as connection:
-            _declare(connection, Persons(connection).of(user_id, anonymous_id), statements)
-        return len(statements)
+            gate = Gate(connection)
+            taken = [one for one in statements if gate.admits(one.moment, user_id, anonymous_id)]
+            if taken:
+                _declare(connection, Persons(connection).of(user_id, anonymous_id), taken)
+        return len(taken)
 
     def load_statements(self, statements: Iterable[UserStatement], batch: int = 50_000) -> int:
         new, rest = 0, iter(statements)
@@ -169,6 +177,7 @@ class SqliteState:
         with self._connections.writing() as connection:
             user = Persons(connection).of(user_id)
             visitor = person_of(connection, anonymous=True, outside_id=anonymous_id)
+            limit = Gate(connection).pass_on(user_id, anonymous_id) if visitor is None or visitor != user else None
             if visitor is None:
                 connection.execute("INSERT INTO ids VALUES (?, 1, ?)", (user, anonymous_id))
                 return True
@@ -180,23 +189,14 @@ class SqliteState:
                     field="anonymous_id",
                     hint="Give each visit after a logout an anonymous id of its own.",
                 )
+            if limit is not None:
+                remove_until(connection, visitor, limit)
             _merge(connection, visitor, user)
             return True
 
     def export(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, Any]:
         with self._connections.reading() as connection:
             return read_export(connection, persons_of(connection, user_id, anonymous_id))
-
-    def erase(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, int]:
-        counts = dict.fromkeys(PERSONAL, 0)
-        with self._connections.writing() as connection:
-            for person in persons_of(connection, user_id, anonymous_id):
-                for table in PERSONAL:
-                    deleted = connection.execute(f"DELETE FROM {table} WHERE person = ?", (person,))
-                    counts[table] += deleted.rowcount
-        with self._connections.alone() as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return counts
 
     def user_ids(self) -> Iterator[str]:
         select, last = "SELECT id FROM ids WHERE anonymous = 0 AND id > ? ORDER BY id LIMIT ?", ""
@@ -217,20 +217,35 @@ class SqliteState:
         with self._connections.reading() as connection:
             connection.execute("SELECT 1 FROM ids LIMIT 1").fetchone()
 
-    def losses(self) -> str:
-        return self._losses
+    def may_lose(self) -> str | None:
+        return self._may_lose
 
     def close(self) -> None:
+        if self._group:
+            self._group.close()
         self._connections.close()
 
 
-def _admitted(
-    connection: sqlite3.Connection, events: Iterable[StoredEvent], admit: Admit
-) -> Iterator[tuple[int | None, StoredEvent]]:
-    """Each event with its person, None where nothing may be stored of them."""
-    persons = Persons(connection, admit)
-    for event in events:
-        yield persons.admitted(event.user_id, event.anonymous_id), event
+def _append(connection: sqlite3.Connection, events: Sequence[StoredEvent], admit: Admit) -> list[Outcome]:
+    before = _newest_number(connection)
+    gate, persons = Gate(connection), Persons(connection, admit)
+    outcomes = [_append_one(connection, gate, persons, event) for event in events]
+    connection.execute(_TAKE_NEW, (before,))
+    return outcomes
+
+
+def _append_one(connection: sqlite3.Connection, gate: Gate, persons: Persons, event: StoredEvent) -> Outcome:
+    if not _allowed(gate, event):
+        return "erased"
+    person = persons.admitted(event.user_id, event.anonymous_id)
+    if person is None:
+        return "not_stored"
+    return "stored" if connection.execute(_INSERT_EVENT, _row(person, event)).rowcount else "duplicate"
+
+
+def _allowed(gate: Gate, event: StoredEvent) -> bool:
+    """Whether no erasure forbids an event to come back."""
+    return gate.admits(event.moment, event.user_id, event.anonymous_id) and gate.admits_event(event.event_id)
 
 
 def _row(person: int, event: StoredEvent) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from serving.state.dead_letters import DeadLetter, Refused
 from serving.state.protocol import Admit, everyone
 from serving.state.sqlite_connections import Transactions
+from serving.state.sqlite_erasures import Gate
 from serving.state.sqlite_persons import Persons
 from serving.state.sqlite_reads import OUTSIDE_IDS
 
@@ -31,8 +32,8 @@ class SqliteDeadLetters:
 
     def keep(self, letters: Sequence[Refused], admit: Admit = everyone) -> int:
         with self._connections.writing() as connection:
-            persons = Persons(connection, admit)
-            return sum(_keep(connection, persons, letter) for letter in letters)
+            gate, persons = Gate(connection), Persons(connection, admit)
+            return sum(_keep(connection, persons, letter) for letter in letters if _allowed(gate, letter))
 
     def after(self, number: int, limit: int) -> list[DeadLetter]:
         with self._connections.reading() as connection:
@@ -43,6 +44,15 @@ class SqliteDeadLetters:
         with self._connections.writing() as connection:
             rows = [(number,) for number in numbers]
             return connection.executemany("DELETE FROM dead_letters WHERE number = ?", rows).rowcount if rows else 0
+
+
+def _allowed(gate: Gate, letter: Refused) -> bool:
+    """Whether no erasure forbids the event to come back."""
+    if letter.user_id is None and letter.anonymous_id is None:
+        return True
+    event_id = letter.content.get("event_id")
+    again = isinstance(event_id, str) and not gate.admits_event(event_id)
+    return not again and gate.admits(letter.moment, letter.user_id, letter.anonymous_id)
 
 
 def _keep(connection: sqlite3.Connection, persons: Persons, letter: Refused) -> int:

@@ -2,7 +2,8 @@
 
 `events` is the log: `number` only grows, and the unique `event_id` is the mark by which a repeated event is
 known. `taken` is derived from it, kept so that a read need not see the whole past. `ids` says which person
-an outside id stands for. A table of an earlier version is one of a later; each version has more of them, or of their
+an outside id stands for. `erasures` and `erased_events` hold marks, never ids; `receipts` holds the ids of an erasure
+until it is finished. A table of an earlier version is one of a later; each version has more of them, or of their
 columns.
 """
 
@@ -91,6 +92,30 @@ CREATE TABLE IF NOT EXISTS log_exports (
     served INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+CREATE TABLE IF NOT EXISTS erasures (
+    mark TEXT NOT NULL,
+    moment INTEGER NOT NULL,
+    receipt TEXT NOT NULL,
+    PRIMARY KEY (mark, moment, receipt)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS erased_events (
+    mark TEXT NOT NULL PRIMARY KEY,
+    moment INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS receipts (
+    id TEXT NOT NULL PRIMARY KEY,
+    moment INTEGER NOT NULL,
+    removed TEXT NOT NULL,
+    ids TEXT,
+    report TEXT
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS settings (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS event_exports (number INTEGER NOT NULL);
 INSERT INTO event_exports SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM event_exports);
 CREATE TABLE IF NOT EXISTS audit (
@@ -116,6 +141,20 @@ CREATE TABLE IF NOT EXISTS audit_keys (
     key BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS audit_keys_of_person ON audit_keys (person);
+
+CREATE TABLE IF NOT EXISTS access_keys (
+    number INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    key_id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    made INTEGER NOT NULL,
+    expires INTEGER,
+    rate REAL,
+    burst INTEGER
+);
+CREATE INDEX IF NOT EXISTS access_keys_by_version ON access_keys (version);
 """
 OWNED = ("events", "statements", "dead_letters", "served", "audit_keys", "ids")
 """Tables whose rows belong to one person, and to the other after a merge."""

@@ -10,6 +10,7 @@ from features.statements import Statement
 from serving.state.protocol import Admit, everyone
 from serving.state.served_log import LogExport, LoggedAnswer, ServedItem, ServedRow
 from serving.state.sqlite_connections import Transactions
+from serving.state.sqlite_erasures import Gate
 from serving.state.sqlite_persons import Persons
 from serving.state.sqlite_reads import OUTSIDE_IDS, persons_of, read_statements
 
@@ -18,7 +19,7 @@ INSERT INTO served (person, request_id, moment, answer) VALUES (?, ?, ?, ?) ON C
 """
 _SELECT = f"SELECT number, request_id, moment, answer, {OUTSIDE_IDS.format(table='served')} FROM served"
 _NEWEST = "SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'served'"
-_IN_ANSWER = ("placement", "items", "bundle", "policy", "seen", "query", "propensity")
+_IN_ANSWER = ("answered_for", "placement", "items", "bundle", "policy", "seen", "query", "propensity")
 """Fields of a row that lie in its JSON."""
 
 
@@ -31,8 +32,9 @@ class SqliteServedLog:
 
     def add(self, rows: Sequence[ServedRow], admit: Admit = everyone) -> int:
         with self._connections.writing() as connection:
-            persons = Persons(connection)
-            return sum(_add(connection, persons, row) for row in rows if _admitted(connection, row, admit))
+            gate, persons = Gate(connection), Persons(connection)
+            admitted = (row for row in rows if _allowed(gate, row) and _admitted(connection, row, admit))
+            return sum(_add(connection, persons, row) for row in admitted)
 
     def find(self, request_id: str, user_id: str | None, anonymous_id: str | None = None) -> ServedRow | None:
         with self._connections.reading() as connection:
@@ -59,6 +61,12 @@ class SqliteServedLog:
         with self._connections.reading() as connection:
             rows = connection.execute("SELECT folder, moment, events, served FROM log_exports ORDER BY folder")
             return [LogExport(*row) for row in rows]
+
+
+def _allowed(gate: Gate, row: ServedRow) -> bool:
+    """Whether the row is of nobody who was erased since the answer."""
+    ids = ((row.user_id, None), (None, row.anonymous_id))
+    return all(one == (None, None) or gate.admits(row.moment, *one) for one in ids)
 
 
 def _admitted(connection: sqlite3.Connection, row: ServedRow, admit: Admit) -> bool:

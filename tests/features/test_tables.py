@@ -386,3 +386,13 @@ def test_what_is_no_table_and_what_is_not_named_is_refused(tmp_path: Path) -> No
     frame = pd.DataFrame({"user_id": [1], "item_id": [1], "n": [1]})
     with pytest.raises(ConfigError, match="the columns city are declared, but there is no table of users"):
         load_tables(dataset, tmp_path, {"events": frame})
+
+
+def test_files_of_one_name_in_several_folders_are_all_read(tmp_path: Path) -> None:
+    for day in (1, 2):
+        (tmp_path / f"day={day}").mkdir()
+        (tmp_path / f"day={day}" / "part.csv").write_text(f"user_id,item_id,kind,at\nann,i{day},view,2024-05-0{day}\n")
+    dataset = DatasetConfig.parse(
+        {**SHOP, "events": {"path": "day=*/part.csv", "type": "kind"}, "users": {}, "items": {}}
+    )
+    assert load_tables(dataset, tmp_path).events.items.tolist() == ["i1", "i2"]

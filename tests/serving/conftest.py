@@ -9,7 +9,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,7 +27,9 @@ from features.events import AttributeTable, EventTable
 from features.person import Person
 from features.schema import fit_schema
 from features.vocabulary import RESERVED
-from serving.answers import Answer, Query, RankedItem, Reason, Shortfall
+from serving.access.guard import Guard
+from serving.access.settings import AccessConfig
+from serving.answers import Answer, Obstacle, Query, RankedItem, Reason, Shortfall, Standing
 from serving.catalogue import Catalogue
 from serving.desk.desk import Desk
 from serving.http.door import Door
@@ -35,7 +39,7 @@ from serving.lifecycle.live import Live
 from serving.lifecycle.worker import Worker
 from serving.pipeline import Pipeline
 from serving.settings import ServingConfig
-from serving.state import ItemLog, open_item_log, open_state
+from serving.state import ItemLog, open_item_log, open_key_store, open_state
 from serving.state.protocol import State
 
 ITEMS = 30
@@ -104,7 +108,11 @@ class StandIn:
         start = int(last[1:]) + 1 if last else 0
         order = [f"i{(start + step) % ITEMS}" for step in range(ITEMS)]
         left = [item for item in order if item not in bought and item not in query.exclude]
-        reasons = (Reason("transitions", last, f"Title {last}", 0.5),) if last and query.explain else ()
+        reasons = (
+            (Reason("transitions", 0.5, 2, item_id=last, title=f"Title {last}", times=1),)
+            if last and query.explain
+            else ()
+        )
         items = tuple(self._item(item, 1.0 / (1 + place), reasons) for place, item in enumerate(left[: query.k]))
         short = Shortfall(query.k, len(items), "no more items") if len(items) < query.k else None
         return Answer(items, short, {"rank": 0.1})
@@ -115,6 +123,15 @@ class StandIn:
         items = tuple(self._item(item, -place) for place, item in enumerate(known))
         return Answer(items, None, {}, unknown=tuple(item for item in item_ids if item not in known))
 
+    def explain(self, person: Person, item_id: str, query: Query, moment: int) -> Standing:
+        order = [one.item_id for one in self.recommend(person, replace(query, k=ITEMS), moment).items]
+        if item_id not in order:
+            return Standing(item_id, query.k, (Obstacle("excluded" if item_id in query.exclude else "unknown"),))
+        place = order.index(item_id) + 1
+        low = Obstacle("ranked_low", needed=1.0 / query.k)
+        title, found = f"Title {item_id}", () if place <= query.k else (low,)
+        return Standing(item_id, query.k, found, title, place, 1.0 / place)
+
     def similar(self, item_ids: Sequence[str], kind: str, query: Query, moment: int) -> Answer:
         left = [one for one in self.bundle.schema.items.ids if one not in item_ids and one not in query.exclude]
         return Answer(tuple(self._item(one, 1.0) for one in left[: query.k]))
@@ -124,13 +141,24 @@ class StandIn:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real server of this session, with no files and no port."""
+def redis_program() -> str:
+    """The server's program, where one is installed."""
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         pytest.skip("no redis-server is installed: the store in Redis stays untested (tests/system-packages.sh)")
-    folder = tmp_path_factory.mktemp("redis")
-    with running_redis(program, folder) as url:
+    return program
+
+
+@pytest.fixture(scope="session")
+def start_redis(redis_program: str) -> Callable[..., AbstractContextManager[str]]:
+    """Starts a server of its own in a folder, with further settings, until the end of a `with`; gives its URL."""
+    return partial(running_redis, redis_program)
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real server of this session, without a port and without files."""
+    with running_redis(redis_program, tmp_path_factory.mktemp("redis")) as url:
         yield url
 
 
@@ -141,13 +169,20 @@ def running_redis(program: str, folder: Path, *settings: str) -> Iterator[str]:
     command = [program, *where, "--save", "", "--loglevel", "warning", *settings]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        while not (folder / "redis.sock").exists():
+        while not listens(folder / "redis.sock"):
             assert server.poll() is None, "redis-server did not start"
             time.sleep(0.005)
         yield f"unix://{folder}/redis.sock"
     finally:
         server.kill()
         server.wait()
+        (folder / "redis.sock").unlink(missing_ok=True)
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody answers at a socket."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        return asking.connect_ex(str(path)) == 0
 
 
 def emptied(url: str) -> str:
@@ -155,6 +190,12 @@ def emptied(url: str) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushall()
     return url
+
+
+@pytest.fixture(scope="session")
+def new_redis_url(redis_server: str) -> Callable[[], str]:
+    """Gives the URL of a new store in Redis; what was in the one before is gone."""
+    return partial(emptied, redis_server)
 
 
 @pytest.fixture(params=["sqlite file", "redis"])
@@ -180,6 +221,12 @@ def new_store_url(request: pytest.FixtureRequest) -> Callable[[], str]:
         url = request.getfixturevalue("redis_server")
         return lambda: emptied(url)
     return lambda: MEMORY
+
+
+@pytest.fixture(scope="session")
+def new_stand_in() -> Callable[[], StandIn]:
+    """Makes stand-ins for fixtures that last longer than a test."""
+    return StandIn
 
 
 @pytest.fixture
@@ -218,10 +265,15 @@ async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"native"})
 
 
-def worker_before(desk: Desk) -> Worker:
-    """A worker of one desk that nothing replaces."""
+def open_guard() -> Guard:
+    """A guard that lets everybody in: what stands behind it is tested, whoever asks."""
+    return Guard(open_key_store(MEMORY), settings=AccessConfig(open=True, why="a test of what stands behind"))
+
+
+def worker_before(desk: Desk, guard: Guard | None = None) -> Worker:
+    """A worker of one desk that nothing replaces; without a guard it is open to everybody."""
     nothing = Snapshot(cast("Any", None), merged=0, delta=cast("Any", ()), pipeline=cast("Any", None), number=0)
-    return Worker(Live(nothing, desk))
+    return Worker(Live(nothing, desk), guard or open_guard())
 
 
 class Running:
@@ -244,6 +296,12 @@ class Running:
 
 
 @pytest.fixture
+def new_worker() -> Callable[..., Worker]:
+    """Makes workers of a desk and a guard."""
+    return worker_before
+
+
+@pytest.fixture
 def worker(desk: Desk) -> Worker:
     """A worker of that desk."""
     return worker_before(desk)
@@ -251,12 +309,12 @@ def worker(desk: Desk) -> Worker:
 
 @pytest.fixture(scope="module")
 def run_door() -> Iterator[Callable[..., str]]:
-    """Start a door before a desk opener, with these keys of the `serving` section; gives its URL."""
+    """Start a door before a desk opener, with these keys of the `serving` section; gives its URL. Open by default."""
     running: list[Running] = []
 
-    def start(open_desk: Callable[[], Desk], **serving: Any) -> str:
+    def start(open_desk: Callable[[], Desk], guard: Guard | None = None, **serving: Any) -> str:
         config = ServingConfig(**{"max_waiting": 8, "deadline_ms": 20_000, **serving})
-        running.append(Running(Door(nothing_else, Reception(lambda: worker_before(open_desk()), config))))
+        running.append(Running(Door(nothing_else, Reception(lambda: worker_before(open_desk(), guard), config))))
         return running[-1].url
 
     yield start

@@ -19,7 +19,7 @@ NOW = to_moment("2026-01-01T00:00:00Z")
 def asked(desk: Desk, **request: Any) -> tuple[Person, int]:
     """The person and moment that the pipeline got for a request."""
     desk.recommend(RecommendRequest.model_validate(request), "r")
-    return desk._pipeline.asked[-1]  # type: ignore[attr-defined, no-any-return]
+    return desk.pipeline.asked[-1]  # type: ignore[attr-defined, no-any-return]
 
 
 def stored(number: int, moment: int = NOW - HOUR, **given: Any) -> StoredEvent:
@@ -101,6 +101,16 @@ def test_a_clock_may_run_ahead_a_little(desk: Desk) -> None:
     ]
     results = desk.events(EventsRequest(events=batch), "r").results
     assert [result.status for result in results] == ["stored", "rejected"]
+
+
+def test_an_event_from_before_an_erasure_is_rejected_with_its_cause(desk: Desk, state: State) -> None:
+    state.erase("ann", moment=NOW - HOUR)
+    one = {"user_id": "ann", "item_id": "i3", "type": "view"}
+    old = {**one, "event_id": "old", "time": "2025-12-31T22:59:00Z"}
+    reply = desk.events(EventsRequest(events=[old, {**one, "event_id": "new"}]), "r")
+    assert [(each.status, each.field) for each in reply.results] == [("rejected", "time"), ("stored", None)]
+    assert "erased after this event" in (reply.results[0].message or "")
+    assert (reply.stored, reply.rejected) == (1, 1)
 
 
 def test_inline_events_are_checked_by_their_place(desk: Desk) -> None:

@@ -64,11 +64,11 @@ def test_what_was_erased_is_in_no_log_and_numbers_go_on(store: Store) -> None:
     store.state.append([event(1), event(2, "bob"), visit(3)])
     newest = store.log.newest()
     store.state.link("cookie", "ann")
-    store.state.erase("ann")
+    store.state.erase("ann", moment=9)
     assert ids(store) == ids(store, limit=1) == ["e2"]
     store.state.append([event(4, "bob")])
     assert store.log.after(newest, 9)[0].number > newest
-    store.state.erase("bob")
+    store.state.erase("bob", moment=9)
     assert ids(store) == []
     assert store.log.newest() > newest
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -13,8 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.errors import StateError
+from serving.access.guard import Guard
+from serving.access.keys import new_key
 from serving.api.endpoints import ENDPOINTS
 from serving.api.problems import HttpError
+from serving.desk.desk import Desk
 from serving.http.admission import Lane
 from serving.http.door import Door
 from serving.http.reception import Reception
@@ -23,10 +26,12 @@ from serving.lifecycle.worker import Worker
 from serving.service import Tailorbird
 from serving.service_native import Native
 from serving.settings import ServingConfig
+from serving.state import open_key_store
+from serving.state.audit_log import Deed
 
 PATHS = [endpoint.path for endpoint in ENDPOINTS]
 COMPARED = ("content-type", "content-length", "cache-control", "x-content-type-options", "x-tailorbird-worker",
-            "retry-after")  # fmt: skip
+            "retry-after", "www-authenticate")  # fmt: skip
 
 
 class Said(NamedTuple):
@@ -55,8 +60,8 @@ class Both:
     def run(self, task: Awaitable[Any]) -> Any:
         return self.loop.run_until_complete(task)
 
-    def ask(self, path: str, body: bytes) -> tuple[Said, Said]:
-        door, native = (self.run(_ask(application, path, body)) for application in self.applications)
+    def ask(self, path: str, body: bytes, key: str | None = None) -> tuple[Said, Said]:
+        door, native = (self.run(_ask(application, path, body, key)) for application in self.applications)
         return door, native
 
     def close(self) -> None:
@@ -87,7 +92,7 @@ class Both:
         pytest.fail("the reception did not open in 10 seconds")
 
 
-async def _ask(application: Application, path: str, body: bytes) -> Said:
+async def _ask(application: Application, path: str, body: bytes, key: str | None) -> Said:
     sent: list[Any] = []
     asked = iter([{"type": "http.request", "body": body, "more_body": False}])
 
@@ -98,6 +103,7 @@ async def _ask(application: Application, path: str, body: bytes) -> Said:
         sent.append(message)
 
     headers = [(b"host", b"test"), (b"content-type", b"application/json")]
+    headers += [(b"authorization", f"Bearer {key}".encode())] if key else []
     scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": path, "raw_path": path.encode()}
     scope |= {"root_path": "", "scheme": "http", "query_string": b"", "headers": headers, "server": ("test", 80)}
     await application({**scope, "client": ("test", 1), "state": {}}, receive, send)
@@ -190,6 +196,25 @@ def test_a_full_house_is_told_alike(both: Both, monkeypatch: pytest.MonkeyPatch)
     door, native = both.ask("/v1/recommend", b"{}")
     assert door == native
     assert (door.status, door.headers["retry-after"]) == (429, "3")
+
+
+def test_who_may_not_ask_is_told_alike(desk: Desk, new_worker: Callable[..., Worker]) -> None:
+    """Whatever stands in front, nobody gets by the guard."""
+    store = open_key_store("sqlite://:memory:")
+    keys = {endpoint.scope: new_key([endpoint.scope], 0) for endpoint in ENDPOINTS}
+    for key in keys.values():
+        store.add(key.stored, Deed("keys_create", "root", 0))
+    guarded = new_worker(desk, Guard(store))
+    both = Both(Reception(lambda: guarded, ServingConfig(deadline_ms=20_000)))
+    for endpoint in ENDPOINTS:
+        wrong = next(key for scope, key in keys.items() if scope != endpoint.scope)
+        for sent, status in ((None, 401), (new_key(["admin"], 0).text, 401), (wrong.text, 403)):
+            door, native = both.ask(endpoint.path, b"{}", sent)
+            assert door == native
+            assert door.status == status
+        door, native = both.ask(endpoint.path, b"", keys[endpoint.scope].text)
+        assert (door, door.status) == (native, 400)
+    both.close()
 
 
 def test_the_service_has_every_endpoint_natively() -> None:

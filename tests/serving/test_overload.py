@@ -100,7 +100,7 @@ def test_what_writes_holds_up_nobody(run_door: Callable[..., str], desk: Desk, s
         return ["stored"] * len(events)
 
     state.append = append
-    url = run_door(lambda: desk, threads=1, max_waiting=0)
+    url = run_door(lambda: desk, threads=1, write_threads=1, max_waiting=0)
     wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
     event = {"event_id": "e", "user_id": "ann", "item_id": "i1", "type": "view"}
     writer = threading.Thread(target=lambda: httpx.post(f"{url}/v1/events", json={"events": [event]}))

@@ -27,6 +27,7 @@ def answer(request_id: str, user_id: str | None = "ann", anonymous_id: str | Non
         user_id,
         anonymous_id,
         moment=1_700_000_000_123,
+        answered_for=1_700_000_000_100,
         placement="default",
         items=(ServedItem("i2", 0.1 + 0.2, "nearest"), ServedItem("i1", 1e-17, None)),
         bundle="b1",
@@ -95,8 +96,10 @@ def test_an_erasure_takes_both_along(state: State) -> None:
     held = state.export("ann")
     assert [one["request_id"] for one in held["served"]] == ["r1"]
     assert [one["content"]["event_id"] for one in held["dead_letters"]] == ["e1"]
-    state.erase("ann")
-    assert [one.row.request_id for one in state.served_log.after(0, 10)] == ["r2", "r3"]
+    state.erase("ann", moment=1_700_000_000_200)
+    assert state.served_log.add([answer("r1"), answer("r5", "bob", "cookie")]) == 1
+    assert state.dead_letters.keep([letter(1), letter(4)]) == 0
+    assert [one.row.request_id for one in state.served_log.after(0, 10)] == ["r2", "r3", "r5"]
     assert [one.content["event_id"] for one in kept(state)] == ["e2", "e3"]
     assert state.export("ann")["served"] == []
 

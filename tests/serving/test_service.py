@@ -78,7 +78,10 @@ def test_whoever_asks_gets_a_list(client: httpx.Client, who: dict[str, str]) -> 
 def test_explaining_adds_reasons_and_times(client: httpx.Client) -> None:
     client.post("/v1/events", json={"events": [event(3, event_id="x1", user_id="ola")]})
     body = client.post("/v1/recommend", json={"user_id": "ola", "k": 1, "explain": True}).json()
-    assert body["items"][0]["reasons"] == [{"code": "transitions", "item_id": "i3", "title": "Title i3", "weight": 0.5}]
+    (reason,) = body["items"][0]["reasons"]
+    assert reason.pop("sentence") == "Often chosen after “Title i3”, which is in your history."
+    past = {"item_id": "i3", "title": "Title i3", "times": 1}
+    assert reason == {"code": "transitions", "weight": 0.5, "places": 2, **past}
     assert body["timings"] == {"rank": 0.1}
 
 

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -148,11 +148,11 @@ def test_a_bad_bundle_is_refused_with_its_reason_and_the_old_one_goes_on(
     assert reason in watcher.refusal.reason
     assert len([record for record in caplog.records if "is refused" in record.message]) == 1
     assert answer(live) == before
-    assert Worker(live, [], watcher).standing().refused == RefusedReply(**watcher.refusal._asdict())
+    assert Worker(live, cast("Any", None), [], watcher).standing().refused == RefusedReply(**watcher.refusal._asdict())
     rollback(registry)
     watcher.look()
     assert watcher.refusal is None
-    assert Worker(live, [], watcher).standing().refused is None
+    assert Worker(live, cast("Any", None), [], watcher).standing().refused is None
 
 
 @pytest.mark.parametrize("content", ["{", None])

@@ -1,11 +1,12 @@
 """The connections of one process to one server: calls of scripts, within the time that whoever asks has."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -21,6 +22,22 @@ PASSWORD = "TAILORBIRD_STATE_PASSWORD"
 """The environment variable that holds the password, if the URL has none."""
 VERSION = 1
 """Of the form of the store."""
+
+
+class Calls(Protocol):
+    """What a store needs of its connections."""
+
+    def write(self, script: str, *arguments: Any) -> Any:
+        """What a script returns that may change something."""
+
+    def read(self, script: str, *arguments: Any) -> Any:
+        """What a script returns that changes nothing."""
+
+    def ask(self, question: Callable[["redis.Redis"], T]) -> T:
+        """What one plain command returns."""
+
+    def close(self) -> None:
+        """Give back the connections."""
 
 
 class Connections:
@@ -47,6 +64,10 @@ class Connections:
         """What a script returns that may change something; it runs whole or, at an error before it, not at all."""
         return self._run(self.writer, script, arguments)
 
+    def write_noting(self, script: str, arguments: Sequence[Any], entries: Sequence[Any]) -> Any:
+        """The same together with entries of the audit log, as `audited.lua` takes them and says."""
+        return self._run(self.writer, script, arguments, entries)
+
     def read(self, script: str, *arguments: Any) -> Any:
         """What a script returns that changes nothing but how long something is kept."""
         return self._run(self.reader, script, arguments)
@@ -62,10 +83,13 @@ class Connections:
         self.writer.close()
         self.reader.close()
 
-    def _run(self, client: "redis.Redis", script: str, arguments: tuple[Any, ...]) -> Any:
+    def _run(
+        self, client: "redis.Redis", script: str, arguments: Sequence[Any], entries: Sequence[Any] | None = None
+    ) -> Any:
+        source = _source(script) if entries is None else _noting_source(script)
+        lasting = (self._place.keep_seconds, self._place.repeat_seconds)
         with self._told():
-            lasting = (self._place.keep_seconds, self._place.repeat_seconds)
-            return Script(client, _source(script))(args=(*lasting, *arguments))
+            return Script(client, source)(keys=entries or (), args=(*lasting, *arguments))
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -84,7 +108,7 @@ class Connections:
 
 
 def _client(place: RedisPlace, patience: float) -> "redis.Redis":
-    given = {} if "password" in redis.connection.parse_url(place.url) else {"password": os.environ.get(PASSWORD)}
+    given = {} if urlsplit(place.url).password else {"password": os.environ.get(PASSWORD)}
     return redis.Redis.from_url(
         place.url,
         **given,
@@ -99,9 +123,20 @@ def _client(place: RedisPlace, patience: float) -> "redis.Redis":
 @cache
 def _source(script: str) -> str:
     """A script behind the functions that all share, which know the tables from here."""
-    folder = files("serving.state.redis").joinpath("lua")
-    tables = "".join(
-        f"local {name} = {{{', '.join(repr(table) for table in each)}}}\n"
-        for name, each in (("OWNED", OWNED), ("PERSONAL", PERSONAL))
-    )
-    return tables + "".join(folder.joinpath(f"{name}.lua").read_text("utf-8") for name in ("common", script))
+    return _tables() + _file("common") + _file(script)
+
+
+@cache
+def _noting_source(script: str) -> str:
+    """A script as a function, whose result is noted."""
+    return f"{_tables()}{_file('common')}local function main()\n{_file(script)}end\n{_file('audited')}"
+
+
+def _file(script: str) -> str:
+    return files("serving.state.redis").joinpath("lua", f"{script}.lua").read_text("utf-8")
+
+
+def _tables() -> str:
+    """The lists of tables as Lua has them."""
+    each = {"OWNED": OWNED, "PERSONAL": PERSONAL}
+    return "".join(f"local {name} = {{{str(list(tables))[1:-1]}}}\n" for name, tables in each.items())

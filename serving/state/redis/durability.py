@@ -1,6 +1,7 @@
 """What a server's settings can lose of what was acknowledged, and how what was erased leaves its files."""
 
 import logging
+from collections.abc import Mapping
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
@@ -15,26 +16,26 @@ LOOK_SECONDS = 0.02
 _LOG = logging.getLogger("bentoml.tailorbird")
 _UNKNOWN = "the server does not say what it can lose (it refuses CONFIG GET): look at appendonly and appendfsync"
 _OF_FSYNC = {
-    "always": "nothing: each write is on disk before it is acknowledged",
     "everysec": "up to about two seconds of acknowledged writes at a power loss or crash (appendfsync everysec)",
     "no": "what the system has not yet written at a power loss, often 30 seconds (appendfsync no)",
 }
 
 
-def losses(client: "Redis") -> str:
-    """One sentence: what a crash or a power loss can take, and whether somebody may be evicted for lack of memory."""
+def may_lose(client: "Redis") -> str | None:
+    """What a crash or a power loss can take, and whether somebody may be evicted for lack of memory; None: nothing."""
     try:
-        setting: dict[str, Any] = client.config_get("appendonly", "appendfsync", "maxmemory-policy", "save")
+        setting: Mapping[Any, Any] = client.config_get("appendonly", "appendfsync", "maxmemory-policy", "save")
     except redis.ResponseError:
         return _UNKNOWN
     if setting["appendonly"] == "yes":
-        lost = _OF_FSYNC[setting["appendfsync"]]
+        lost = [_OF_FSYNC[setting["appendfsync"]]] if setting["appendfsync"] in _OF_FSYNC else []
     elif setting["save"]:
-        lost = "all writes since the last snapshot (appendonly no)"
+        lost = ["all writes since the last snapshot (appendonly no)"]
     else:
-        lost = "everything, at every restart (appendonly no, no snapshots)"
-    policy = setting["maxmemory-policy"]
-    return lost if policy == "noeviction" else f"{lost}; people, when memory is short (maxmemory-policy {policy})"
+        lost = ["everything, at every restart (appendonly no, no snapshots)"]
+    if (policy := setting["maxmemory-policy"]) != "noeviction":
+        lost.append(f"people, when memory is short (maxmemory-policy {policy})")
+    return "; ".join(lost) or None
 
 
 def forget_on_disk(client: "Redis", patience: float) -> None:

@@ -21,10 +21,11 @@ TABLES = {
         ("number",), ("event_id", "item_id", "type", "moment", "value", "context", "request_id", "details")
     ),
     "statements": Table(("number",), ("kind", "key", "moment", "value", "source")),
+    "audit_keys": Table(("number",), ("key",)),
     "taken": Table(("item_id", "type"), ("moment",)),
     "attributes": Table(("name", "moment"), ("value",)),
 }
-OWNED = ("events", "statements")
+OWNED = ("events", "statements", "audit_keys")
 """Tables whose rows are the other person's after a merge; ids and what was taken are merged in a way of their own."""
 PERSONAL = (*OWNED, "taken", "attributes")
 """Tables that an erasure removes."""

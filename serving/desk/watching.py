@@ -1,0 +1,44 @@
+"""What Prometheus is told of answers: counted where they are made, so that every route and worker counts alike."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Literal
+
+from features.moments import SECOND
+from serving.answers import Answer
+from serving.bundle import Bundle
+from serving.metrics import (
+    ANSWERS,
+    EVENT_LAG_SECONDS,
+    EVENTS,
+    FILTER_CACHE_BYTES,
+    FILTER_PLANS,
+    ITEMS_SHOWN,
+    SHORTFALLS,
+    STAGE_SECONDS,
+)
+from serving.state.protocol import StoredEvent
+
+ListRoute = Literal["recommend", "rank", "similar"]
+
+
+def watch_list(route: ListRoute, bundle: Bundle, answer: Answer) -> None:
+    """Count one list."""
+    ANSWERS.labels(route, bundle.name).inc()
+    for stage, milliseconds in answer.timings.items():
+        STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
+    for source, items in Counter(item.sources[0] if item.sources else "none" for item in answer.items).items():
+        ITEMS_SHOWN.labels(source).inc(items)
+    if answer.shortfall:
+        SHORTFALLS.labels(route).inc()
+    if answer.filtering:
+        FILTER_PLANS.labels(answer.filtering.plan).inc()
+        FILTER_CACHE_BYTES.set(bundle.filterable.cache.size)
+
+
+def watch_events(statuses: Iterable[str], stored: Iterable[StoredEvent], now: int) -> None:
+    """Count posted events by what became of them, and how late those came that are right; `now` in ms."""
+    for status, events in Counter(statuses).items():
+        EVENTS.labels(status).inc(events)
+    for event in stored:
+        EVENT_LAG_SECONDS.observe(max(now - event.moment, 0) / SECOND)

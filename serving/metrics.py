@@ -1,0 +1,63 @@
+"""Every metric that Prometheus is told, named once, with its unit; docs/metrics.md is written from this list.
+
+Counters and histograms are summed over the workers of a machine, gauges as each says. No label holds an id: each
+value would be a series of its own. A bundle's name is no person's id, and few bundles answer in a day.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_REQUEST = (0.001, 0.002, 0.003, 0.004, 0.006, 0.008, 0.012, 0.016, 0.024, 0.032, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_STAGE = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
+_LAG = (0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0)
+
+REQUEST_SECONDS = Histogram(
+    "tailorbird_request_seconds", "Time to answer, by route and status.", ["route", "status"], buckets=_REQUEST
+)
+REQUESTS_REFUSED = Counter("tailorbird_refused", "Requests answered with 429, by route.", ["route"])
+REQUESTS_INSIDE = Gauge(
+    "tailorbird_requests_inside", "Requests that wait or are worked on, by lane.", ["lane"], multiprocess_mode="livesum"
+)
+STAGE_SECONDS = Histogram(
+    "tailorbird_stage_seconds", "Time of one stage of a list, by stage.", ["stage"], buckets=_STAGE
+)
+ANSWERS = Counter("tailorbird_answers", "Lists, by route and the bundle that made them.", ["route", "bundle"])
+ITEMS_SHOWN = Counter("tailorbird_items_shown", "Items of lists, by the source that ranks each best.", ["source"])
+DEGRADED = Counter("tailorbird_degraded", "Answers that had to do without something, by what it was.", ["without"])
+SHORTFALLS = Counter("tailorbird_shortfalls", "Lists with fewer items than wanted, by route.", ["route"])
+FILTER_PLANS = Counter(
+    "tailorbird_filter_plans", "Lists with a filter, by how those that pass were searched.", ["plan"]
+)
+FILTER_CACHE_BYTES = Gauge(
+    "tailorbird_filter_cache_bytes", "Memory of filters that were evaluated before.", multiprocess_mode="livesum"
+)
+EVENTS = Counter("tailorbird_events", "Posted events, by what became of them.", ["status"])
+EVENT_LAG_SECONDS = Histogram("tailorbird_event_lag_seconds", "From what a person did to storing it.", buckets=_LAG)
+BUNDLE_NEWEST_EVENT = Gauge(
+    "tailorbird_bundle_newest_event_timestamp_seconds",
+    "When the newest event happened that the oldest answering bundle was trained on; 0 where events have no time.",
+    multiprocess_mode="livemin",
+)
+BUNDLE_REFUSED = Gauge(
+    "tailorbird_bundle_refused",
+    "1 while the registry names a bundle that a worker refused.",
+    multiprocess_mode="livemax",
+)
+SWAPS = Counter("tailorbird_swaps", "Bundles that took another's place, or were refused, by worker.", ["outcome"])
+ITEMS_CHANGED = Gauge(
+    "tailorbird_items_changed",
+    "Items that differ from the files that are served, in the worker with most of them.",
+    multiprocess_mode="livemax",
+)
+ITEMS_WAITING = Gauge(
+    "tailorbird_items_waiting",
+    "Numbers of the log of item changes that the slowest worker has not applied.",
+    multiprocess_mode="livemax",
+)
+ITEM_CHANGE_AGE_SECONDS = Gauge(
+    "tailorbird_item_change_age_seconds",
+    "Age of the oldest item change that a worker has not applied; 0 when there is none.",
+    multiprocess_mode="livemax",
+)
+ITEM_CHANGE_SECONDS = Histogram(
+    "tailorbird_item_change_seconds", "From storing an item change to answering with it, by worker."
+)

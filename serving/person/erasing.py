@@ -1,0 +1,164 @@
+"""Erasure and its proof: rows in one transaction, then what lies beside them, and a receipt that can be verified.
+
+The rows are gone when `State.erase` returns. Files take longer, so they are done after the answer, by whichever
+process looks first; until then the receipt says `pending`, and the store holds the ids that are yet to be looked for.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from serving.person.reach import Reach
+from serving.person.traces import files_with, rows_with, take_out
+from serving.state.erasures import Erasure
+from serving.state.protocol import State
+
+SHOWN_FILES = 5
+STORE = "the store's files"
+
+
+@dataclass(frozen=True)
+class Place:
+    """What was done, or found, in one place."""
+
+    place: str
+    status: str
+    """clean, rewritten, found, not_reached or absent."""
+    count: int | None = None
+    note: str | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Without what has nothing to say."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def finish(state: State, erasure: Erasure, reach: Reach, moment: int) -> Mapping[str, Any]:
+    """Do for an erasure what is left beyond its rows, and keep the report, which is returned.
+
+    Doing it twice does no harm. Raises `StateError`, and `OSError` when a file cannot be read or written: then it is
+    left to be done again.
+    """
+    ids = [*erasure.user_ids, *erasure.anonymous_ids]
+    tombstones = state.tombstones()
+    if reach.tombstones is not None:
+        tombstones.write(reach.tombstones)
+    places = []
+    for folder in reach.exports:
+        count = take_out(folder, ids, tombstones) if folder.is_dir() else None
+        places.append(_absent(folder) if count is None else Place(str(folder), "rewritten", count))
+    places += [_searched(folder, ids) for folder in reach.searched]
+    state.scrub(ids)
+    places = [_bytes(state, ids), *places, *_not_reached(reach)]
+    report = {"finished": moment, "places": [place.plain() for place in places]}
+    state.finish(erasure.receipt_id, report)
+    state.scrub(ids)  # once more: until now the receipt itself held them
+    return report
+
+
+class Verification(NamedTuple):
+    """What a search for an erased person came to."""
+
+    clean: bool
+    """Whether nothing from before the last erasure was found anywhere."""
+    places: Sequence[Place]
+    erased: int | None
+    """The moment of the last erasure; None when there was none."""
+
+
+def verify(state: State, user_id: str | None, anonymous_id: str | None, reach: Reach | None) -> Verification:
+    """Search everything again for an erased person; without a reach, the store's rows and marks alone."""
+    receipts = state.receipts(user_id, anonymous_id)
+    erased = max((one.moment for one in receipts), default=None)
+    ids = [one for one in (user_id, anonymous_id) if one is not None]
+    held = state.export(user_id, anonymous_id)
+    places = [_rows(held, erased)]
+    if reach is not None:
+        known_again = bool(held["user_ids"] or held["anonymous_ids"])
+        places += [] if known_again else [_bytes(state, ids)]
+        places += [_exported(folder, ids, known_again) for folder in reach.exports]
+        places += [_searched(folder, ids) for folder in reach.searched]
+    pending = [Place(f"receipt {one.receipt_id}", "pending") for one in receipts if one.report is None]
+    unclean = [place for place in (*pending, *places) if place.status in ("found", "pending")]
+    return Verification(erased is not None and not unclean, [*pending, *places, *_not_reached(reach)], erased)
+
+
+def remains(reach: Reach | None) -> list[dict[str, str]]:
+    """What an erasure leaves, and why."""
+    until = (reach and reach.retraining) or "the next training; no schedule is configured"
+    return [
+        {
+            "what": "weights of trained models",
+            "why": "training averaged the person in with all others; nothing in them names or stands for one person",
+            "until": until,
+        },
+        {
+            "what": "counts by item: popularity, transitions",
+            "why": "sums over everybody, in which nobody can be told apart",
+            "until": until,
+        },
+        {
+            "what": "marks: a keyed hash of each id, with the moment",
+            "why": "without them a client's retry, an old table or a copy would bring the person back",
+            "until": "the store is given up",
+        },
+        {
+            "what": "entries of the audit log, under a key that is destroyed",
+            "why": "that somebody asked must stay provable; about whom can no longer be told",
+            "until": "the store is given up",
+        },
+    ]
+
+
+def _rows(held: Mapping[str, Any], erased: int | None) -> Place:
+    """Whether the store holds anything dated before the erasure."""
+    dated = [*held["events"], *held["statements"], *held["taken"]]
+    old = [one for one in dated if erased is None or one["moment"] <= erased]
+    if old:
+        return Place("the store's rows", "found", len(old))
+    again = len(held["events"]) + len(held["statements"]) + len(held["attributes"]) + len(held["changes"])
+    if again or held["user_ids"] or held["anonymous_ids"]:
+        note = "known again: all of it came after the erasure, as of a new person"
+        return Place("the store's rows", "found" if erased is None else "clean", again, note)
+    return Place("the store's rows", "clean", 0)
+
+
+def _bytes(state: State, ids: Sequence[str]) -> Place:
+    left = sum(state.remnants(ids).values())
+    return Place(STORE, "found" if left else "clean", left)
+
+
+def _exported(folder: Path, ids: Sequence[str], known_again: bool) -> Place:
+    if not folder.is_dir():
+        return _absent(folder)
+    count = rows_with(folder, ids)
+    if count and known_again:
+        return Place(str(folder), "clean", count, "rows of the new person; the erasure took out the earlier ones")
+    return Place(str(folder), "found" if count else "clean", count)
+
+
+def _searched(folder: Path, ids: Sequence[str]) -> Place:
+    if not folder.exists():
+        return _absent(folder)
+    files = files_with(folder, ids)
+    if not files:
+        return Place(str(folder), "clean", 0)
+    shown = ", ".join(str(path) for path in files[:SHOWN_FILES])
+    return Place(str(folder), "found", len(files), f"nothing is changed here, remove it yourself: {shown}")
+
+
+def _absent(folder: Path) -> Place:
+    return Place(str(folder), "absent", note="not on this machine: whoever has it must apply the marks")
+
+
+def _not_reached(reach: Reach | None) -> Iterator[Place]:
+    yield Place(
+        "copies elsewhere",
+        "not_reached",
+        note="backups of the store, copies of exported logs and of lists; trainings that read one apply the marks "
+        "when `_erased.json` lies beside it",
+    )
+    if reach is None:
+        yield Place(
+            "exports and run folders", "not_reached", note="`tailorbird privacy verify` searches them on the machine"
+        )

@@ -1,0 +1,106 @@
+"""What a service does for people in the background: it finishes erasures, and removes what was kept long enough.
+
+Each is done by one worker of a machine at a time, in small transactions, so that whoever writes waits for no long one.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+
+from features.errors import ConfigError
+from features.moments import DAY
+from serving.lifecycle.lock import only_one
+from serving.person.erasing import finish
+from serving.person.reach import Reach
+from serving.person.settings import RetentionConfig
+from serving.state.erasures import RETRY_DAYS
+from serving.state.protocol import State
+
+FINISH_SECONDS = 1.0
+"""Between two looks for erasures that are yet to be finished."""
+EXPIRE_SECONDS = 600.0
+"""Between two looks for what is too old."""
+ROWS_AT_ONCE = 500
+"""Rows of one transaction (about 10 ms)."""
+BREATH_SECONDS = 0.02
+"""Between two transactions, for those who write."""
+
+
+class Finisher:
+    """Finishes erasures: their rows are gone, the files beside them are yet to be looked through."""
+
+    def __init__(self, state: State, reach: Reach, lock: Path, clock: Callable[[], int]) -> None:
+        """`lock` is shared by all workers of a machine; `clock` gives the present moment."""
+        self._state = state
+        self._reach = reach
+        self._lock = lock
+        self._clock = clock
+
+    def look(self) -> None:
+        """Finish what is unfinished, oldest first, unless another worker is at it."""
+        if not self._state.unfinished():
+            return
+        with only_one(self._lock) as ours:
+            for erasure in self._state.unfinished() if ours else ():
+                finish(self._state, erasure, self._reach, self._clock())
+
+
+class Keeper:
+    """Removes what was kept long enough."""
+
+    def __init__(self, state: State, retention: RetentionConfig, lock: Path, clock: Callable[[], int]) -> None:
+        """As of `Finisher`."""
+        self._state = state
+        self._retention = retention
+        self._lock = lock
+        self._clock = clock
+
+    def look(self) -> None:
+        """Remove it, unless another worker is at it."""
+        with only_one(self._lock) as ours:
+            if ours:
+                expire(self._state, self._retention, self._clock())
+
+
+def expire(state: State, retention: RetentionConfig, now: int) -> dict[str, int]:
+    """Remove what is older than the retention allows, part by part; rows by what they are. Raises `StateError`."""
+    counts = {}
+    for kind, days in retention.events.items():
+        counts[kind] = _all_of(partial(_expire_events, state, kind, now - round(days * DAY)))
+    if retention.statements is not None:
+        before = now - round(retention.statements * DAY)
+        counts["statements"] = _all_of(lambda limit: state.expire("statements", before, limit))
+    marked = now - RETRY_DAYS * DAY
+    counts["marks of erased events"] = _all_of(lambda limit: state.expire("erased_events", marked, limit))
+    return counts
+
+
+def check_retention(retention: RetentionConfig, types: Collection[str], *, timed: bool) -> None:
+    """Raises `ConfigError` for a type that there is not, and for days where events have but an order."""
+    for name in retention.events:
+        if name not in types:
+            raise ConfigError(
+                "there is no such event type",
+                field=f"serving.retention.events.{name}",
+                hint=f"The types are: {', '.join(types)}.",
+            )
+    if retention.events and not timed:
+        raise ConfigError(
+            "events without a time have no age",
+            field="serving.retention.events",
+            hint="Name the column of the time under `dataset.order.time`, or leave this out.",
+        )
+
+
+def _expire_events(state: State, kind: str, before: int, limit: int) -> int:
+    return state.expire("events", before, limit, [kind])
+
+
+def _all_of(some: Callable[[int], int]) -> int:
+    total = count = some(ROWS_AT_ONCE)
+    while count == ROWS_AT_ONCE:
+        time.sleep(BREATH_SECONDS)
+        count = some(ROWS_AT_ONCE)
+        total += count
+    return total

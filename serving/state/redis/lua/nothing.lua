@@ -1,0 +1,1 @@
+-- Changes nothing: for a deed that is noted alone.
