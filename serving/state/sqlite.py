@@ -48,6 +48,7 @@ _INSERT_EVENT = """
 INSERT INTO events (person, event_id, item_id, type, moment, value, context, request_id, details)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING
 """
+_IS_STORED = "SELECT 1 FROM events WHERE event_id = ?"
 _SET_ATTRIBUTE = "INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)"
 # No GROUP BY: SQLite would scan the whole log by its index of persons instead of the new rows by number.
 _TAKE_NEW = """
@@ -237,9 +238,11 @@ def _append(connection: sqlite3.Connection, events: Sequence[StoredEvent], admit
 def _append_one(connection: sqlite3.Connection, gate: Gate, persons: Persons, event: StoredEvent) -> Outcome:
     if not _allowed(gate, event):
         return "erased"
-    person = persons.admitted(event.user_id, event.anonymous_id)
-    if person is None:
+    if not persons.admits(event.user_id, event.anonymous_id):
         return "not_stored"
+    if connection.execute(_IS_STORED, (event.event_id,)).fetchone():
+        return "duplicate"  # which makes nobody known
+    person = persons.of(event.user_id, event.anonymous_id)
     return "stored" if connection.execute(_INSERT_EVENT, _row(person, event)).rowcount else "duplicate"
 
 

@@ -19,13 +19,17 @@ class Persons:
 
     def admitted(self, user_id: str | None, anonymous_id: str | None = None) -> int | None:
         """The person, unless nothing may be stored of them; of who is refused there is no new id either."""
+        return self.of(user_id, anonymous_id) if self.admits(user_id, anonymous_id) else None
+
+    def admits(self, user_id: str | None, anonymous_id: str | None = None) -> bool:
+        """Whether anything may be stored of the person."""
         key = _key(user_id, anonymous_id)
         if self._admit is not everyone and key not in self._seen and key not in self._refused:
             person = person_of(self._connection, anonymous=key[0], outside_id=key[1])
             said = [] if person is None else read_statements(self._connection, [person])
             if not self._admit(said):
                 self._refused.add(key)
-        return None if key in self._refused else self.of(user_id, anonymous_id)
+        return key not in self._refused
 
     def of(self, user_id: str | None, anonymous_id: str | None = None) -> int:
         """The person. Raises `StateError` when there is no id at all."""
