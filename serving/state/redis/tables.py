@@ -17,7 +17,9 @@ class Table(NamedTuple):
 
 
 TABLES = {
-    "events": Table(("number",), ("event_id", "item_id", "type", "moment", "value", "context", "request_id")),
+    "events": Table(
+        ("number",), ("event_id", "item_id", "type", "moment", "value", "context", "request_id", "details")
+    ),
     "statements": Table(("number",), ("kind", "key", "value", "moment", "source")),
     "audit_keys": Table(("number",), ("key",)),
     "taken": Table(("item_id", "type"), ("moment",)),
