@@ -16,7 +16,7 @@ from redis.retry import Retry
 
 from features.errors import StateError
 from serving.state.places import RedisPlace
-from serving.state.redis.tables import OWNED, PERSONAL
+from serving.state.redis.tables import LOGGED, OWNED, PERSONAL
 
 T = TypeVar("T")
 PASSWORD = "TAILORBIRD_STATE_PASSWORD"
@@ -141,5 +141,5 @@ def _file(script: str) -> str:
 
 def _tables() -> str:
     """The lists of tables as Lua has them."""
-    each = {"OWNED": OWNED, "PERSONAL": PERSONAL}
+    each = {"OWNED": OWNED, "PERSONAL": PERSONAL, "LOGGED": LOGGED}
     return "".join(f"local {name} = {{{str(list(tables))[1:-1]}}}\n" for name, tables in each.items())

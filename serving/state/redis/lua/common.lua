@@ -147,7 +147,29 @@ local function take_again(person, gone)
   renew_newest(person)
 end
 
+local function log_key(table_name) return 'tb:log:' .. table_name end
+local function name_key(table_name, name) return 'tb:k:' .. table_name .. ':' .. name end
+
+-- Who the person of a log has become.
+local function now(person) return call('GET', key_of(person, 'into')) or person end
+
+local function outside_ids(person)
+  local user = call('ZRANGEBYSCORE', key_of(person, 'ids'), 0, 0, 'LIMIT', 0, 1)[1]
+  local visitor = call('ZRANGEBYSCORE', key_of(person, 'ids'), 1, 1, 'LIMIT', 0, 1)[1]
+  return user and '=' .. user or '', visitor and '=' .. visitor or ''
+end
+
+local function drop_row(person, table_name, number, row)
+  call('HDEL', key_of(person, table_name), number)
+  call('UNLINK', name_key(table_name, row[1]))
+  call('XDEL', log_key(table_name), number .. '-0')
+end
+
 local function forget(person)
+  for _, name in ipairs(LOGGED) do
+    local rows = call('HGETALL', key_of(person, name))
+    for at = 1, #rows, 2 do drop_row(person, name, rows[at], cjson.decode(rows[at + 1])) end
+  end
   local ids = call('ZRANGE', key_of(person, 'ids'), 0, -1, 'WITHSCORES')
   for at = 1, #ids, 2 do
     call('UNLINK', id_key(ids[at + 1], ids[at]))
