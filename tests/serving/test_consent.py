@@ -1,5 +1,6 @@
 """Consent at the desk: what is stored, what an answer may know, and that a withdrawal acts on the next request."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
