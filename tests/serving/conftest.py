@@ -272,7 +272,8 @@ def open_guard() -> Guard:
 
 def worker_before(desk: Desk, guard: Guard | None = None) -> Worker:
     """A worker of one desk that nothing replaces; without a guard it is open to everybody."""
-    nothing = Snapshot(cast("Any", None), merged=0, delta=cast("Any", ()), pipeline=cast("Any", None), number=0)
+    main = cast("Any", SimpleNamespace(manifest={}, schema=desk.schema))
+    nothing = Snapshot(main, merged=0, delta=cast("Any", ()), pipeline=cast("Any", None), number=0)
     return Worker(Live(nothing, desk), guard or open_guard())
 
 
