@@ -177,3 +177,9 @@ def test_rank_explains_too(pipeline: Pipeline, known: list[Person], now: int) ->
     items = pipeline.bundle.schema.items.ids[:5]
     assert all(one.reasons for one in pipeline.rank(known[0], items, Query(explain=True), now).items)
     assert pipeline.rank(known[0], ["nowhere"], Query(explain=True), now).items == ()
+
+
+def test_an_item_that_came_after_the_training_can_be_a_reason(pipeline: Pipeline) -> None:
+    transitions = pipeline.bundle.transitions
+    rows = np.array([transitions.n_rows + 3, 5])
+    assert transitions.between(rows, 7).tolist() == [0.0, *transitions.between(rows[1:], 7).tolist()]
