@@ -35,6 +35,7 @@ from serving.person.privacy import (
     export,
     verify_erasure,
 )
+from serving.person.users import UsersReply, UsersRequest, change_users, changed_users
 from serving.state.audit_log import Ids
 
 
@@ -101,6 +102,7 @@ ENDPOINTS = (
         "/v1/events", "events", EventsRequest, EventsReply, Desk.events, lane="writes", people=doers, by_token=True
     ),
     Endpoint("/v1/items", "catalogue", ItemsRequest, ItemsReply, change_items, lane="writes"),
+    Endpoint("/v1/users", "person", UsersRequest, UsersReply, change_users, lane="writes", people=changed_users),
     Endpoint("/v1/profile", "person", ProfileRequest, ProfileReply, Desk.profile, lane="writes", by_token=True),
     Endpoint("/v1/tokens", "person", TokenRequest, TokenReply, make_token, lane="writes"),
     Endpoint("/v1/privacy/export", "person", ExportRequest, ArchiveReply, export, lane="writes", by_token=True),
