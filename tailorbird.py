@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from features.frames import Frames
     from serving.bundle import Bundle
     from serving.retrieval.device import Device
+    from training.retrain.retrain import Outcome
 
 PACKAGES = ("features", "models", "serving", "training")
 HOME = Path(__file__).resolve().parent
 FOLDER = "Folder to write to."
+RUNS = "Folder that holds the runs and remembers them."
 CONFIG = click.option("--config", required=True, type=click.Path(path_type=Path), help="Configuration file (YAML).")
 STATE = click.option(
     "--state", default="sqlite:///var/state.db", show_default=True, envvar="TAILORBIRD_STATE", help="URL of the state."
@@ -43,6 +45,23 @@ def train(config: Path | str, run: Path | str | None = None, frames: "Frames | N
 
     settings, folder = read_training_config(config)
     return run_training(settings, folder, Path(run) if run else _fresh_run(Path(config)), frames)
+
+
+def retrain(
+    config: Path | str,
+    runs: Path | str = "runs/retrain",
+    registry: Path | str = "registry",
+    tell: Callable[[str], None] = lambda _: None,
+) -> "Outcome":
+    """Train on what is new, hold the candidate against the live bundle, and promote it or not.
+
+    The answer's `exit` says which: PROMOTED, REFUSED, NOTHING_NEW or BUSY; its `line` in words. `tell` is given a line
+    for each step. A call that was broken off is gone on with by the next one with the same `runs`. Raises ConfigError,
+    DataError and BundleError.
+    """
+    from training.retrain.retrain import retrain as bring_up_to_date
+
+    return bring_up_to_date(Path(config), Path(runs), Path(registry), tell)
 
 
 def tune(
@@ -92,14 +111,16 @@ def recommend(
     k: int = 10,
     where: str | None = None,
     processes: int | None = None,
+    consent: Path | str | None = None,
 ) -> int:
     """Write lists for many people to a Parquet file of user_id, item_id, rank (from 1) and score; returns its rows.
 
     People and events come from the tables of `config` or from the state at the URL `state`. `users` is a file whose
     user_id column says for whom, `history` a table in place of the config's events, `at` the moment of the requests
     (RFC 3339, or a sequence number): by default the newest event, or now with `state`. `where` is a filter that every
-    item must pass (docs/filters.md). The work is spread over `processes`, by default one for each core. Raises
-    ConfigError unless exactly one of `config` and `state` is given, RequestError for a text that is no filter,
+    item must pass (docs/filters.md). The work is spread over `processes`, by default one for each core. With `state`,
+    `consent` is the file whose `serving.consent` section the service has too: what it means that nobody was asked.
+    Raises ConfigError unless exactly one of `config` and `state` is given, RequestError for a text that is no filter,
     BundleError and DataError.
     """
     from serving.bulk.batch import recommend_to_file
@@ -115,6 +136,7 @@ def recommend(
         k=k,
         where=where,
         processes=processes,
+        consent=None if consent is None else Path(consent),
     )
 
 
@@ -192,6 +214,13 @@ def import_movielens_(source: Path, output: Path) -> None:
     type=click.Choice(["orderly", "null"]),
     help="A world to learn from, or one in which nothing can be learned.",
 )
+@click.option(
+    "--shuffled",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of the window, from its start, that is spoiled: items no longer belong to those who took them.",
+)
 def simulate(output: Path, **chosen: Any) -> None:
     """Write the tables of a simulated shop and streaming service, and a config that reads them."""
     from training.simulator.settings import SimulatorSettings
@@ -233,6 +262,37 @@ def train_(config: Path, run: Path | None) -> None:
     bundle = train(config, run)
     click.echo((bundle.parent / "report.md").read_text(encoding="utf-8"))
     click.echo(bundle)
+
+
+@main.command("retrain")
+@CONFIG
+@click.option("--runs", default="runs/retrain", show_default=True, type=click.Path(path_type=Path), help=RUNS)
+@REGISTRY
+def retrain_(config: Path, runs: Path, registry: Path) -> None:
+    """Bring the live bundle up to date, if a gate lets the new one pass.
+
+    Exit status: 0 promoted, 3 refused, 4 nothing new, 5 another run holds the lock, 1 an error.
+    """
+    outcome = retrain(config, runs, registry, tell=lambda line: click.echo(line, err=True))
+    if (page := outcome.page) is not None:
+        click.echo(page.read_text(encoding="utf-8"))
+    click.echo(outcome.line)
+    sys.exit(outcome.exit)
+
+
+@main.command("schedule")
+@CONFIG
+@click.option("--runs", default="runs/retrain", show_default=True, type=click.Path(path_type=Path), help=RUNS)
+@REGISTRY
+def schedule_(config: Path, runs: Path, registry: Path) -> None:
+    """Call `tailorbird retrain` at the moments of the config's `schedule` section, until it is stopped."""
+    from training.config import read_training_config
+    from training.retrain.schedule import run_schedule
+
+    settings, _ = read_training_config(config)
+    places = ("--config", str(config), "--runs", str(runs), "--registry", str(registry))
+    command = (sys.executable, str(HOME / "tailorbird.py"), "retrain", *places)
+    run_schedule(settings.schedule, command, runs, lambda line: click.echo(line, err=True))
 
 
 @main.command("tune")
@@ -277,6 +337,7 @@ def evaluate_(config: Path, run: Path | None, share: float, k: int) -> None:
 @click.option("--k", default=10, show_default=True, help="Items per person.")
 @click.option("--filter", "where", help="What every item must fulfil, such as 'price < 20' (docs/filters.md).")
 @click.option("--processes", type=click.IntRange(1), help="How many to spread the work over; one for each core.")
+@click.option("--consent", type=click.Path(path_type=Path), help="With --state: file with a `serving.consent` section.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Parquet file to write.")
 def recommend_(bundle: Path, output: Path, **chosen: Any) -> None:
     """Write lists for many people: user_id, item_id, rank, score."""
@@ -288,13 +349,15 @@ def recommend_(bundle: Path, output: Path, **chosen: Any) -> None:
 @click.argument("bundle", type=click.Path(path_type=Path))
 @REGISTRY
 @STATE
-def promote(bundle: Path, registry: Path, state: str) -> None:
+@click.option("--force", is_flag=True, help="Also one that the gate refused; needs --why.")
+@click.option("--why", default="", help="The reason, which is recorded in the registry.")
+def promote(bundle: Path, registry: Path, state: str, force: bool, why: str) -> None:
     """Make a bundle the live one; noted in the audit log of --state."""
     from serving.access.administration import note
     from serving.lifecycle.registry import promote as make_live
 
-    note(state, "promote", bundle=str(bundle.resolve()), registry=str(registry.resolve()))
-    click.echo(f"live: {make_live(bundle, registry).live}")
+    note(state, "promote", bundle=str(bundle.resolve()), registry=str(registry.resolve()), why=why)
+    click.echo(f"live: {make_live(bundle, registry, force=force, why=why).live}")
 
 
 @main.command()
@@ -440,6 +503,34 @@ def load_state(config: Path, state: str) -> None:
     store = open_state(state)
     stored = load_tables_into_state(store, load_tables(file.dataset, file.folder)).stored
     click.echo(f"{stored} new events in {without_password(state)}")
+
+
+@state.command("rebuild")
+@STATE
+def rebuild_state(state: str) -> None:
+    """Make again what follows from the log of events; stop whatever writes first."""
+    from contextlib import closing
+
+    from serving.state import open_upkeep
+
+    with closing(open_upkeep(state)) as upkeep:
+        for table, rows in upkeep.rebuild().items():
+            click.echo(f"{table}: {rows} rows made again")
+
+
+@state.command("copy")
+@click.option("--from", "source", required=True, help="URL of the state that is copied; stop whatever writes to it.")
+@click.option("--to", "target", required=True, help="URL of a new state, or of a copy that was broken off.")
+def copy_state(source: str, target: str) -> None:
+    """Take everything to another store, whatever its kind, and read it again there."""
+    from tqdm import tqdm
+
+    from serving.state import open_upkeep
+    from serving.state.upkeep import copy_store
+
+    with tqdm(desc="copying", unit=" rows", disable=None, leave=False) as bar:
+        counts = copy_store(open_upkeep(source), open_upkeep(target), bar.update)
+    click.echo(", ".join(f"{rows} {table}" for table, rows in sorted(counts.items()) if rows) or "nothing was held")
 
 
 @state.command("expire")

@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from features.consent import Purpose
 from features.strict import StrictConfig
 
 Role = Literal["categorical", "multi_categorical", "numeric", "text", "time", "birth_date"]
@@ -121,13 +122,29 @@ class TypeConfig(StrictConfig):
     """Whether the item may be recommended again after such an event."""
 
 
+class UserColumn(AttributeColumn):
+    """An attribute of a user."""
+
+    demographic: bool | None = None
+    """Whether it is read only of people who share demographics; by default what is `protected`, and birth dates."""
+
+
 class UsersConfig(TableConfig):
     """The table of users."""
 
     id: str = "user_id"
     """Column with the user id."""
-    columns: dict[str, AttributeColumn] = {}
+    columns: dict[str, UserColumn] = {}
     """The attributes that the model may see."""
+
+    @property
+    def demographics(self) -> frozenset[str]:
+        """The attributes that are read only of people who share demographics."""
+        return frozenset(
+            name
+            for name, column in self.columns.items()
+            if (column.protected or column.role == "birth_date" if column.demographic is None else column.demographic)
+        )
 
 
 class AvailableConfig(StrictConfig):
@@ -152,6 +169,47 @@ class ItemsConfig(TableConfig):
     """When an item may be shown; always, if not given."""
 
 
+class ConsentTable(TableConfig):
+    """The table of what people answered: a row per person, or several with times."""
+
+    id: str = "user_id"
+    """Column with the user id."""
+    columns: dict[str, str] = Field(min_length=1)
+    """By purpose the column with the answers: granted, true, yes or 1; denied, false, no or 0; empty for silence."""
+    time: str | None = None
+    """Column with the time of the answer; of a person's rows the newest with an answer holds."""
+    source: str | None = None
+    """Column that says who asked or answered."""
+
+
+class ConsentConfig(StrictConfig):
+    """What the people of these tables agreed to; of live people `serving.consent` says what silence means."""
+
+    table: ConsentTable | None = None
+    """The table of their answers."""
+    assume: Literal["granted"] | None = None
+    """Takes those who are silent, or everybody without a table, as having agreed; otherwise they have not."""
+    basis: str | None = Field(default=None, min_length=1)
+    """Why the assumption is lawful, in words; it is kept with each person as the source of their answer."""
+    purposes: tuple[str, ...] = (Purpose.PERSONALIZE, Purpose.TRAIN, Purpose.MEASURE, Purpose.SHARE_DEMOGRAPHICS)
+    """To which purposes agreement is assumed."""
+    further: tuple[str, ...] = ()
+    """Purposes of your own that `columns` and `purposes` may name."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.table is None and self.assume is None:
+            raise ValueError("name the `table` of people's answers, or what to `assume` with its `basis`")
+        if (self.assume is None) != (self.basis is None):
+            raise ValueError("`assume` and `basis` belong together: why may agreement be assumed?")
+        known = {*Purpose, *self.further}
+        for key, names in (("table.columns", self.table.columns if self.table else ()), ("purposes", self.purposes)):
+            strange = [name for name in names if name not in known]
+            if strange:
+                raise ValueError(f"{key}: {strange[0]!r} is no purpose; the purposes are {', '.join(sorted(known))}")
+        return self
+
+
 class DatasetConfig(StrictConfig):
     """Tables, columns and roles of one company's data."""
 
@@ -169,6 +227,8 @@ class DatasetConfig(StrictConfig):
     """File with the marks of erased people, whose rows no reader of the tables gets to see. A service that is given
     this configuration keeps it up to date; `tailorbird privacy tombstones` writes it. A file `_erased.json` beside a
     table, or in the folder above, is found without being named."""
+    consent: ConsentConfig | None = None
+    """What the people of these tables agreed to; without it nobody's data is used."""
 
     @property
     def timed(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.arrays import BoolArray, FloatArray, IntArray
+from features.imported_consent import ImportedConsent
 from features.person import Events
 
 Strings = npt.NDArray[np.object_]
@@ -130,3 +131,5 @@ class Tables:
     items: AttributeTable
     fingerprint: str
     """SHA-256 over the content that was read: the data part of a bundle's provenance."""
+    consent: ImportedConsent | None = None
+    """What the people of the tables allow; None where nothing says so."""

@@ -5,6 +5,7 @@ so no reader guesses and `007` stays an id of three characters. An empty field i
 """
 
 import glob
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,13 @@ def read_files(
     path: str, form: FormatConfig, folder: Path, engine: Engine, field: str, numbered: bool = False
 ) -> Frame:
     """All files that a path or glob names, one after another. Raises `ConfigError` when there is none."""
-    files = find_files(path, folder, field)
-    several = len({file.name for file in files}) < len(files)  # partitions hold files of one name
-    parts = {str(file) if several else file.name: _read_file(file, form, engine, field) for file in files}
+    return read_these(find_files(path, folder, field), form, engine, field, numbered)
+
+
+def read_these(files: list[Path], form: FormatConfig, engine: Engine, field: str, numbered: bool = False) -> Frame:
+    """Exactly these files, one after another; `FILE` is a file's name, or its path where several have that name."""
+    names = Counter(file.name for file in files)
+    parts = {file.name if names[file.name] == 1 else str(file): _read_file(file, form, engine, field) for file in files}
     if numbered:
         parts = {name: number_rows(part, name) for name, part in parts.items()}
     return stack(parts, field)

@@ -180,19 +180,15 @@ def fit_schema(dataset: DatasetConfig, events: EventTable, users: AttributeTable
     """
     occurring = sorted(set(events.items[np.unique(events.item_codes)]))
     vocabulary = Vocabulary(occurring).extended(items.ids)
-    user_columns = dataset.users.columns
+    of_items, of_users = dataset.items.columns, dataset.users.columns
+    fixed = {name: column for name, column in of_users.items() if not column.changes}
+    moving = {name: column for name, column in of_users.items() if column.changes}
     return Schema(
         dataset=dataset,
         items=vocabulary,
-        item_fields=tuple(
-            fit_field(name, column, _values(items, name)) for name, column in dataset.items.columns.items()
-        ),
-        user_fields=tuple(
-            fit_field(name, column, _values(users, name)) for name, column in user_columns.items() if not column.changes
-        ),
-        changing_user_fields=tuple(
-            fit_field(name, column, _values(users, name)) for name, column in user_columns.items() if column.changes
-        ),
+        item_fields=tuple(fit_field(name, column, values_of(items, name)) for name, column in of_items.items()),
+        user_fields=tuple(fit_field(name, column, values_of(users, name)) for name, column in fixed.items()),
+        changing_user_fields=tuple(fit_field(name, column, values_of(users, name)) for name, column in moving.items()),
         context_fields=tuple(
             fit_field(name, column, list(events.contexts[name])) for name, column in dataset.events.context.items()
         ),
@@ -201,7 +197,8 @@ def fit_schema(dataset: DatasetConfig, events: EventTable, users: AttributeTable
     )
 
 
-def _values(table: AttributeTable, name: str) -> list[Any]:
+def values_of(table: AttributeTable, name: str) -> list[Any]:
+    """All values of an attribute that a table holds, past ones too."""
     return list(table.changes[name].values if name in table.changes else table.columns[name])
 
 

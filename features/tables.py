@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from features.attribute_loading import Entities, load_attributes
+from features.consent_loading import load_consent
 from features.dataset import DatasetConfig, FormatConfig
 from features.errors import ConfigError, DataError
 from features.event_loading import load_events
@@ -27,7 +28,7 @@ def load_tables(
     """Read, cast and sort everything that a dataset section names.
 
     Relative paths start at `folder`, the folder of the config file, else at the working directory. `frames`
-    may hold "events", "users" and "items": pandas, Polars or PySpark frames, or DuckDB relations. They take
+    may hold "events", "users", "items" and "consent": pandas, Polars or PySpark frames, or DuckDB relations. They take
     the place of files, which `engine` reads. Rows of erased people are left out, on the marks that `dataset.erased`
     names or that lie beside the tables. Raises `ConfigError` and `DataError`.
     """
@@ -37,7 +38,8 @@ def load_tables(
     events = load_events(dataset, frame)
     users = _load_entities(dataset.users, "users", folder, frames, engine)
     items = _load_entities(dataset.items, "items", folder, frames, engine)
-    tables = Tables(events, users, items, fingerprint="")
+    consent = load_consent(dataset, folder, frames, engine)
+    tables = Tables(events, users, items, "", consent)
     for path in tombstone_files(dataset, folder, frames):
         tables = without_erased(tables, read_tombstones(path))
     if len(tables.events) == 0:

@@ -23,6 +23,8 @@ class FieldEmbeddings(nn.Module):
 
     def __init__(self, sizes: Sequence[FieldSize], dim: int) -> None:
         super().__init__()
+        self.sizes = tuple(size.size for size in sizes)
+        """Codes of each field, in the order of the table's rows."""
         widths = torch.tensor([size.width for size in sizes])
         starts = torch.tensor([0, *(size.size for size in sizes)]).cumsum(0)[:-1]
         self.register_buffer("shifts", starts.repeat_interleave(widths), persistent=False)  # [A]

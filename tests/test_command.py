@@ -27,6 +27,12 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(tailorbird.main, [str(argument) for argument in arguments])
 
 
+@pytest.fixture(autouse=True)
+def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that are given no store note what they do in one of the test's own."""
+    monkeypatch.setenv("TAILORBIRD_STATE", f"sqlite:///{tmp_path}/store/state.db")
+
+
 def told(result: Result) -> str:
     """The one sentence of a command that was refused; a stack trace would be another exception."""
     assert result.exit_code == 1

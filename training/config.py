@@ -10,7 +10,10 @@ from features.dataset import DatasetConfig
 from features.strict import StrictConfig
 from models.config import RankerConfig, TowerConfig
 from serving.settings import PipelineSettings, ServingConfig
+from training.evaluation.limits import FairnessConfig, require_measurable
+from training.gate.config import GateConfig, require_askable
 from training.ranker.fit import RankerFitConfig
+from training.retrain.config import RetrainConfig, ScheduleConfig
 from training.towers.fit import TowerFitConfig
 
 
@@ -51,6 +54,14 @@ class TrainingConfig(StrictConfig):
     """How the ranker is fitted."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """How lists are judged."""
+    fairness: FairnessConfig = FairnessConfig()
+    """What is told of groups and of breadth, and its limits."""
+    retrain: RetrainConfig = RetrainConfig()
+    """How a model is kept up to date."""
+    schedule: ScheduleConfig = ScheduleConfig()
+    """When `tailorbird schedule` does so."""
+    gate: GateConfig = GateConfig()
+    """What a candidate must hold to go live."""
     serving: ServingConfig = ServingConfig()
     """How a service answers; training does not read it."""
 
@@ -58,7 +69,10 @@ class TrainingConfig(StrictConfig):
 def training_config(file: ConfigFile) -> TrainingConfig:
     """Validate all sections of a configuration file."""
     sections: dict[str, Any] = {**file.content, "dataset": file.dataset}
-    return TrainingConfig.parse(sections)
+    config = TrainingConfig.parse(sections)
+    require_measurable(config.fairness, config.dataset)
+    require_askable(config.gate, config.dataset)
+    return config
 
 
 def read_training_config(path: Path | str) -> tuple[TrainingConfig, Path]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from features import check_report
 from features.checks import check_tables
+from features.consenting import trainable
 from features.errors import DataError
 from features.events import Tables
 from features.frames import Frames
@@ -24,7 +25,7 @@ from training.evaluation.judging import Verdict, served
 from training.evaluation.report import Findings, shift_of, write_report
 from training.moments import Moment
 from training.quiet import quiet
-from training.run_folder import Run, claim_folder
+from training.run_folder import Run, claim_folder, note_consent
 from training.slices import A, B, C
 from training.steps import (
     calibrated_stage,
@@ -63,9 +64,10 @@ def train(config: TrainingConfig, folder: Path, run: Path, frames: Frames | None
 
 
 def checked_tables(config: TrainingConfig, folder: Path, run: Path, frames: Frames | None = None) -> Tables:
-    """The tables that `config.dataset` names, once every rule holds; writes `run`/check.md and check.json.
+    """The tables that `config.dataset` names, once every rule holds; writes `run`/check.md and .json, and consent.json.
 
-    Raises DataError, which tells the first rule that an error breaks.
+    They hold nobody who does not allow training. Raises DataError, which tells the first rule that an error breaks, or
+    that nobody's consent is known.
     """
     check = check_tables(config.dataset, folder, frames)
     check_report.write(check, run)
@@ -76,13 +78,17 @@ def checked_tables(config: TrainingConfig, folder: Path, run: Path, frames: Fram
             field=f"{first.table}.{first.column}" if first.column else first.table,
             hint=f"See {run / 'check.md'}; nothing was repaired or trained.",
         )
-    return load_tables(config.dataset, folder, frames)
+    tables = load_tables(config.dataset, folder, frames)
+    part = trainable(config.dataset, tables)
+    note_consent(run, tables, part)
+    return part
 
 
 @quiet()
 def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
     """Train on tables that were read; returns the path of the bundle, `run`/bundle."""
     started = time.time()
+    tables = trainable(config.dataset, tables)
     run.mkdir(parents=True, exist_ok=True)
     bundle = run / "bundle"
     claim_folder(run, config, tables)
@@ -112,6 +118,7 @@ def train_on(config: TrainingConfig, tables: Tables, run: Path) -> Path:
 @quiet()
 def first_fit(config: TrainingConfig, tables: Tables, run: Path) -> FirstFit:
     """All of a training but the refit; `train_on` with the same folder goes on from there."""
+    tables = trainable(config.dataset, tables)
     run.mkdir(parents=True, exist_ok=True)
     claim_folder(run, config, tables)
     return _first_fit(config, tables, run)

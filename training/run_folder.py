@@ -23,6 +23,9 @@ from training.config import TrainingConfig
 from training.held_back import held_back_items
 from training.slices import A, Slices, cut
 
+OF_NO_ACCOUNT = {"serving", "workers", "retrain", "schedule", "gate"}
+"""Sections that do not decide what a training makes."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -61,7 +64,7 @@ class Run:
 
 def claim_folder(run: Path, config: TrainingConfig, tables: Tables) -> None:
     """Write what this run is of; raises ConfigError when the folder holds another training."""
-    content = config.model_dump(mode="json", by_alias=True, exclude={"serving", "workers"})
+    content = config.model_dump(mode="json", by_alias=True, exclude=OF_NO_ACCOUNT)
     newest = int(tables.events.moments.max())
     claim = {"config": content, "data": tables.fingerprint, "events": len(tables.events), "newest": newest}
     path = run / "run.json"
@@ -77,6 +80,19 @@ def claim_folder(run: Path, config: TrainingConfig, tables: Tables) -> None:
             field="--run",
             hint="Name a new folder.",
         )
+
+
+def note_consent(run: Path, tables: Tables, part: Tables) -> None:
+    """Write `run`/consent.json: how much was left out because somebody did not agree to train."""
+    note = {
+        "events": len(tables.events),
+        "events_left_out": len(tables.events) - len(part.events),
+        "users": len(tables.events.users),
+        "users_left_out": len(tables.events.users) - len(part.events.users),
+        "assumed": sorted({one.source for one in tables.consent.assumed}) if tables.consent else [],
+    }
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "consent.json").write_text(json.dumps(note, indent=1), encoding="utf-8")
 
 
 def provenance(this: Run, schema: Schema) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from training.moments import wanted_turns
 from training.statistics import fit_statistics, item_rows
 from training.towers.data import ValidationPerson, tower_data
 from training.towers.fit import FittedTowers, fit_towers
+from training.towers.start import WEIGHTS, Start, save_weights
 from training.transitions.fit import fit_transitions
 
 EMBEDDING_BATCH = 1024
@@ -78,8 +79,12 @@ def fit_stage(
     *,
     validation: list[ValidationPerson] | None = None,
     epochs: int | None = None,
+    start: Start | None = None,
 ) -> FittedStage:
-    """Fit everything but the ranker on a part and lay it in `staging`; checkpoints go to `run`."""
+    """Fit everything but the ranker on a part and lay it in `staging`; checkpoints go to `run`.
+
+    The towers begin at `start`, whose schema grew into this one, or from nothing.
+    """
     events = part.events
     turns = events.where(wanted_turns(config.dataset, events))
     fit_transitions(item_rows(schema, turns), turns.offsets, len(schema.items), transition_settings).save(
@@ -89,11 +94,12 @@ def fit_stage(
     codes = item_codes(schema, part.items)
     run.mkdir(parents=True, exist_ok=True)
     data = tower_data(schema, part, codes, config.pipeline.max_events, validation or [])
-    fitted = fit_towers(data, config.towers, config.tower_fit, run, epochs=epochs, seed=config.seed)
+    fitted = fit_towers(data, config.towers, config.tower_fit, run, epochs=epochs, seed=config.seed, start=start)
 
     seen = np.bincount(item_rows(schema, events), minlength=len(schema.items)) > 0
     id_vectors = np.where(seen[:, None], fitted.id_embeddings, 0.0).astype(np.float32)
     lay_out_towers(config, part, schema, codes, id_vectors, fitted, staging)
+    save_weights(fitted.item_tower, fitted.user_tower, staging / WEIGHTS)
     return FittedStage(schema, fitted.epochs)
 
 

@@ -33,6 +33,7 @@ from training.slices import B, C
 from training.stage import FittedStage, fit_stage, part_of, schema_of
 from training.statistics import item_rows
 from training.towers.data import ValidationPerson
+from training.towers.start import Start
 from training.transitions.search import choose_settings
 
 GOLDEN_K = 20
@@ -170,13 +171,23 @@ def calibrated_stage(this: Run, ranked: Path, verdicts: list[Verdict], moments: 
 
 
 def final_bundle(
-    this: Run, settings: TransitionSettings, epochs: int, calibrated: Path, target: Path, started: float
+    this: Run,
+    settings: TransitionSettings,
+    epochs: int,
+    calibrated: Path,
+    target: Path,
+    started: float,
+    grown: tuple[Schema, Start] | None = None,
 ) -> None:
-    """Refit on every event, add the ranker and its calibration, record golden answers, seal."""
+    """Refit on every event, add the ranker and its calibration, record golden answers, seal.
+
+    From nothing, or from the weights of a bundle whose schema grew into the one given.
+    """
     part = part_of(this.config.dataset, this.tables, np.ones(len(this.tables.events), dtype=bool))
-    schema = schema_of(this.config.dataset, part)
+    schema, start = grown or (schema_of(this.config.dataset, part), None)
     staging = fresh_staging(target)
-    fit_stage(this.config, part, schema, settings, staging, this.folder / "checkpoints" / "final", epochs=epochs)
+    checkpoints = this.folder / "checkpoints" / "final"
+    fit_stage(this.config, part, schema, settings, staging, checkpoints, epochs=epochs, start=start)
     for name in ("ranker.onnx", "calibration.json"):
         shutil.copy(calibrated / name, staging / name)
     told_of = provenance(this, schema) | {"seconds": round(time.time() - started, 1)}

@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ from serving.answers import MAX_K, Query
 from serving.bundle import open_bundle
 from serving.pipeline import Pipeline
 from training.config import read_training_config
+from training.run import train
+from training.simulator import SimulatorSettings, simulate
 
 HERE = Path(__file__).parent
 LIST = 10
@@ -160,20 +163,34 @@ def _wilson(share: float, cases: int, z: float = 1.96) -> tuple[float, float]:
 
 
 @click.command()
-@click.option("--bundle", required=True, type=click.Path(exists=True, path_type=Path), help="What answers.")
-@click.option("--config", required=True, type=click.Path(exists=True, path_type=Path), help="Whose tables name people.")
+@click.option("--bundle", envvar="TAILORBIRD_PERSON_BUNDLE", type=click.Path(exists=True, path_type=Path))
+@click.option("--config", envvar="TAILORBIRD_PERSON_CONFIG", type=click.Path(exists=True, path_type=Path))
 @click.option("--people", "count", default=500, show_default=True, help="How many people to ask.")
-@click.option("--name", required=True, help="Of the row in faithfulness.json, such as simulator.")
-def main(bundle: Path, config: Path, count: int, name: str) -> None:
-    """Measure, print, and keep the figures."""
+@click.option("--name", default="simulator", show_default=True, help="Of the row in faithfulness.json.")
+@click.option("--run", default="var/bench/person", show_default=True, type=click.Path(path_type=Path))
+def main(bundle: Path | None, config: Path | None, count: int, name: str, run: Path) -> None:
+    """Measure, print, and keep the figures; without a bundle and its config, of a simulated world in the run folder."""
+    if bundle is None or config is None:
+        bundle, config = simulated(run)
     read, folder = read_training_config(config)
     people = People(read.dataset, load_tables(read.dataset, folder))
     row = measure(Pipeline(open_bundle(bundle)), people, count).row()
     kept = HERE / "faithfulness.json"
     rows = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    rows[name] = {**row, "commit": commit(), "hardware": hardware()}
+    rows[name] = {**row, "commit": commit(), "hardware": hardware(), "date": datetime.now(UTC).date().isoformat()}
     kept.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     click.echo(json.dumps(rows[name], indent=1))
+
+
+def simulated(run: Path) -> tuple[Path, Path]:
+    """The bundle and the config of the world that `tailorbird demo` makes, trained unless it lies there."""
+    config = run / "world" / "config.yaml"
+    if not config.exists():
+        simulate(SimulatorSettings.parse({"events": 60_000}), config.parent)
+        with config.open("a", encoding="utf-8") as file:
+            file.write((HERE.parents[1] / "configs" / "demo.yaml").read_text(encoding="utf-8"))
+    bundle = run / "run" / "bundle"
+    return (bundle if bundle.exists() else train(*read_training_config(config), run / "run")), config
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from features.config import read_config
+from features.consent import ConsentRules, Purpose
+from features.consenting import consenting
 from features.dataset import DatasetConfig
 from features.encoders import as_id
 from features.errors import ConfigError
@@ -15,6 +18,7 @@ from features.moments import SECOND
 from features.people import People
 from features.person import Person
 from features.tables import load_tables
+from serving.desk.permission import permitted_past
 from serving.state import State, open_state
 
 
@@ -30,18 +34,23 @@ class Crowd(NamedTuple):
 
 
 def people_of_tables(config: Path, history: Path | None) -> Crowd:
-    """The people of a config's tables, which are read once; `history` takes the place of the table of events."""
+    """The people of a config's tables, which are read once; `history` takes the place of the table of events.
+
+    The record of whoever does not allow personal lists is that of a stranger. Raises DataError when that is everybody.
+    """
     file = read_config(config)
     dataset = file.dataset
     if history is not None:
         events = dataset.events.model_copy(update={"path": str(history.resolve())})
         dataset = dataset.model_copy(update={"events": events})
-    people = People(dataset, load_tables(dataset, file.folder))
+    tables = load_tables(dataset, file.folder)
+    everybody = People(dataset, tables)
+    people = People(dataset, consenting(dataset, tables, [Purpose.PERSONALIZE]))
 
     def records(users: Sequence[str], moment: int) -> tuple[Person, ...]:
         return tuple(people.person(user, moment) for user in users)
 
-    return Crowd(lambda: people.user_ids, records, int(people.events.moments.max()))
+    return Crowd(lambda: everybody.user_ids, records, int(everybody.events.moments.max()))
 
 
 def people_of_state(store: State) -> Crowd:
@@ -49,11 +58,18 @@ def people_of_state(store: State) -> Crowd:
     return Crowd(store.user_ids, None, round(time.time() * SECOND))
 
 
-def reader_of_state(url: str, dataset: DatasetConfig) -> Callable[[str], Person]:
-    """What reads a record from the state, as the service does."""
+def reader_of_state(url: str, dataset: DatasetConfig, rules: ConsentRules) -> Callable[[str], Person]:
+    """What reads from the state what each user allows, as the service does."""
     store = open_state(url)
     exposures = [name for name, kind in dataset.types.items() if kind.sign == "exposure"]
-    return lambda user: store.person(user, without=exposures)
+    demographics = dataset.users.demographics
+
+    def read(user: str) -> Person:
+        now = round(time.time() * SECOND)
+        whole = partial(store.person, user, without=exposures)
+        return permitted_past(store, user, None, rules, now, demographics, whole).person
+
+    return read
 
 
 def wanted_users(path: Path) -> list[str]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from features.errors import BundleError
 from serving.bundle import verify_bundle
+from serving.lifecycle.decisions import Decision, record, require_not_refused
 
 REGISTRY = "registry.json"
 
@@ -18,13 +19,24 @@ class Pointer(NamedTuple):
     previous: Path | None
 
 
-def promote(bundle: Path, registry: Path) -> Pointer:
-    """Make a verified bundle the live one. Raises BundleError when it is damaged."""
-    verify_bundle(bundle)
+def promote(bundle: Path, registry: Path, *, force: bool = False, why: str = "") -> Pointer:
+    """Make a verified bundle the live one; the decision is recorded beside the pointer, with the reason given.
+
+    Raises BundleError when it is damaged, when the gate refused it and it is not forced, and when it is forced without
+    a reason.
+    """
+    if force and not why.strip():
+        raise BundleError(
+            "a bundle is not forced without a reason", field="--why", hint="Say why: whoever is on call will ask."
+        )
+    fingerprint = verify_bundle(bundle)["fingerprint"]
+    if not force:
+        require_not_refused(fingerprint, registry)
     live = bundle.resolve()
     before = read_pointer(registry) if (registry / REGISTRY).exists() else None
     if before is not None and before.live == live:
         return before
+    record(Decision("promoted", str(live), fingerprint, (why,) if why else (), force), registry)
     return _write(Pointer(live, before.live if before else None), registry)
 
 
@@ -33,7 +45,8 @@ def rollback(registry: Path) -> Pointer:
     pointer = read_pointer(registry)
     if pointer.previous is None:
         raise BundleError(f"{registry / REGISTRY} knows no previous bundle", hint="Promote another one instead.")
-    verify_bundle(pointer.previous)
+    manifest = verify_bundle(pointer.previous)
+    record(Decision("rolled_back", str(pointer.previous), manifest["fingerprint"]), registry)
     return _write(Pointer(pointer.previous, pointer.live), registry)
 
 

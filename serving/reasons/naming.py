@@ -36,8 +36,8 @@ def named(here: Situation, candidates: Candidates, explained: IntArray, weighed:
 
 def _chosen(measured: list[Reason], facts: list[Reason]) -> tuple[Reason, ...]:
     """What lifts an item, strongest first; if nothing does, what is true of it; if there is nothing, just that."""
-    lifting = [*measured, *(one for one in facts if one.weight > 0)]
-    strongest_first = sorted(lifting or facts, key=lambda one: (-max(one.places, 0), -one.weight))
+    lifting = [*measured, *(one for one in facts if one.weight > 0 and one.places >= 0)]
+    strongest_first = sorted(lifting or facts, key=lambda one: (-one.places, -one.weight))
     return tuple(strongest_first) or (Reason("general"),)
 
 

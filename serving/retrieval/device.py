@@ -22,7 +22,7 @@ CUDA_OPTIONS = {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
 as it is asked for, so that workers that share a device leave room for each other."""
 HINT = (
     "Install requirements/serving-gpu.txt into an environment of its own, never beside requirements/serving.txt: "
-    "both bring a package `onnxruntime`. Or set serving.retrieval.device to cpu."
+    "both bring a package `onnxruntime`. Or set serving.device to cpu."
 )
 
 
@@ -50,7 +50,7 @@ def require_provider(device: Device) -> None:
         raise ConfigError(
             f"cuda is asked for, but the installed ONNX Runtime {ort.__version__} has no CUDA provider, only "
             f"{', '.join(ort.get_available_providers())}; every graph would run on the processor",
-            field="serving.retrieval.device",
+            field="serving.device",
             hint=HINT,
         )
 
@@ -59,7 +59,7 @@ def _unusable(path: Path, why: str) -> ConfigError:
     return ConfigError(
         f"cuda is asked for, but ONNX Runtime {ort.__version__} cannot use it and would run {path.name} on the "
         f"processor: {why}",
-        field="serving.retrieval.device",
+        field="serving.device",
         hint=f"See that `nvidia-smi` names a device. {HINT}",
     )
 

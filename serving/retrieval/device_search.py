@@ -60,6 +60,6 @@ def search_on(device: Device, bundle: Path, vectors: ByRow[np.float32]) -> Devic
     if not (bundle / SEARCH).is_file():
         raise BundleError(
             f"{SEARCH} is missing, without which nothing is searched on a device: {bundle}",
-            hint="Train the bundle again, or set serving.retrieval.device to cpu.",
+            hint="Train the bundle again, or set serving.device to cpu.",
         )
     return DeviceSearch(bundle / SEARCH, vectors, device)

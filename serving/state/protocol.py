@@ -4,7 +4,7 @@ Ids are outside ids. A moment is an int64 as in `features.moments`. An anonymous
 until it is linked to a user; from then on it is that user.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from features.person import RECENT_EVENTS, Person
@@ -13,8 +13,21 @@ from serving.state.audit_log import AuditLog, Deed
 from serving.state.erasures import Erasures
 from serving.state.facts import Facts
 
-Outcome: TypeAlias = Literal["stored", "duplicate", "erased"]
-"""An erased event is one that an erasure forbids to come back."""
+Outcome: TypeAlias = Literal["stored", "duplicate", "not_stored", "erased"]
+"""An erased event is one that an erasure forbids to come back; one that is not stored is of somebody not admitted."""
+Admit: TypeAlias = Callable[[Sequence[Statement]], bool]
+"""Whether anything may be stored of a person, given all their statements; of a stranger there are none.
+
+A backend asks it once per person within the write itself, so that no write slips past a withdrawal that came before:
+SQLite inside the transaction, Redis on statements of which the script then checks that they are still all (optimistic,
+as WATCH is), trying again when they are not. It is pure and may be called again. A person who is refused leaves no
+trace: no event, no attribute, no id.
+"""
+
+
+def everyone(_statements: Sequence[Statement]) -> bool:
+    """Admits whoever it is: for data whose consent was decided before."""
+    return True
 
 
 class StoredEvent(NamedTuple):
@@ -44,11 +57,20 @@ class UserAttributes(NamedTuple):
     """From when the values hold; None for attributes that never change."""
 
 
+class UserStatement(NamedTuple):
+    """What one user declared."""
+
+    user_id: str
+    statement: Statement
+
+
 class Loaded(NamedTuple):
     """What a bulk load did with its events."""
 
     stored: int
     duplicates: int
+    not_stored: int = 0
+    """Events of people who were not admitted."""
 
 
 class State(Erasures, Facts, Protocol):
@@ -65,8 +87,11 @@ class State(Erasures, Facts, Protocol):
     def audit_log(self) -> AuditLog:
         """The audit log of this store."""
 
-    def append(self, events: Sequence[StoredEvent]) -> list[Outcome]:
-        """Store events in one transaction, each once; an event older than others takes its place in time."""
+    def append(self, events: Sequence[StoredEvent], admit: Admit = everyone) -> list[Outcome]:
+        """Store events in one transaction, each once; an event older than others takes its place in time.
+
+        Events of whom `admit` refuses are `not_stored`, also those that were stored before.
+        """
 
     def person(
         self,
@@ -86,25 +111,37 @@ class State(Erasures, Facts, Protocol):
     def known(self, event_ids: Collection[str]) -> set[str]:
         """Those of the event ids that are stored already."""
 
-    def set_attributes(self, attributes: Iterable[UserAttributes]) -> int:
-        """Set attributes, replacing what held from the same moment; the number of values."""
+    def set_attributes(self, attributes: Iterable[UserAttributes], admit: Admit = everyone) -> int:
+        """Set attributes, replacing what held from the same moment; the number of values.
+
+        Those of whom `admit` refuses are left out.
+        """
 
     def declare(self, user_id: str | None, anonymous_id: str | None, statements: Sequence[Statement]) -> int:
         """Add statements of exactly one of a user and a visitor, in one transaction; how many."""
 
     def statements(self, user_id: str | None, anonymous_id: str | None = None) -> list[Statement]:
-        """All that a person ever declared, oldest first; with both ids as `person` joins them."""
+        """All that a person ever declared, oldest first.
+
+        With both ids what a link would make of them: both pasts, the stricter answer of consent in force
+        (`features.consent.joined`).
+        """
+
+    def load_statements(self, statements: Iterable[UserStatement], batch: int = 50_000) -> int:
+        """Add very many statements, one transaction per batch; how many are new: equal ones are not doubled."""
 
     def link(self, anonymous_id: str, user_id: str) -> bool:
         """Make an anonymous visitor this user, once and for all; False when it was so already.
 
+        Of two answers of consent the stricter stands: `features.consent.stricter` is declared with the merge, in one
+        transaction.
         Raises `RequestError` when the anonymous id belongs to another user.
         """
 
     def export(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, Any]:
         """Everything that is held on a person, as plain data."""
 
-    def load(self, events: Iterable[StoredEvent], batch: int = 50_000) -> Loaded:
+    def load(self, events: Iterable[StoredEvent], batch: int = 50_000, admit: Admit = everyone) -> Loaded:
         """Append very many events, one transaction per batch; loading twice stores nothing twice."""
 
     def user_ids(self) -> Iterator[str]:

@@ -12,11 +12,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from features.consent import joined, stricter
 from features.errors import RequestError, StateError
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
 from serving.state.audit_log import Deed
-from serving.state.protocol import Loaded, Outcome, StoredEvent, UserAttributes
+from serving.state.protocol import (
+    Admit,
+    Loaded,
+    Outcome,
+    StoredEvent,
+    UserAttributes,
+    UserStatement,
+    everyone,
+)
 from serving.state.sqlite_audit_log import NotingConnections, SqliteAuditLog
 from serving.state.sqlite_connections import Connections, Transactions
 from serving.state.sqlite_erasures import Gate, SqliteErasures, remove_until
@@ -36,6 +45,7 @@ _INSERT_EVENT = """
 INSERT INTO events (person, event_id, item_id, type, moment, value, context, request_id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING
 """
+_IS_STORED = "SELECT 1 FROM events WHERE event_id = ?"
 _SET_ATTRIBUTE = "INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)"
 # No GROUP BY: SQLite would scan the whole log by its index of persons instead of the new rows by number.
 _TAKE_NEW = """
@@ -46,7 +56,12 @@ _TAKE_OVER = """
 INSERT INTO taken SELECT ?, item_id, type, moment FROM taken WHERE person = ?
 ON CONFLICT DO UPDATE SET moment = max(moment, excluded.moment)
 """
-_INSERT_STATEMENT = "INSERT INTO statements (person, kind, key, moment, value, source) VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT_STATEMENT = "INSERT INTO statements (person, kind, key, moment, value, source) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+_INSERT_NEW_STATEMENT = """
+INSERT INTO statements (person, kind, key, moment, value, source) SELECT ?1, ?2, ?3, ?4, ?5, ?6
+WHERE NOT EXISTS (SELECT 1 FROM statements WHERE person = ?1 AND moment = ?4
+    AND kind = ?2 AND key = ?3 AND value = ?5 AND source = ?6)
+"""
 IDS_AT_ONCE = 10_000
 """Ids that are read in one transaction: nobody who lists millions holds up the store's housekeeping."""
 
@@ -74,24 +89,27 @@ class SqliteState(SqliteErasures, SqliteFacts):
     def audit_log(self) -> SqliteAuditLog:
         return self._audit_log
 
-    def append(self, events: Sequence[StoredEvent]) -> list[Outcome]:
+    def append(self, events: Sequence[StoredEvent], admit: Admit = everyone) -> list[Outcome]:
         if self._group:
-            return self._group.run(lambda connection: _append(connection, events))
+            return self._group.run(lambda connection: _append(connection, events, admit))
         with self._connections.writing() as connection:
-            return _append(connection, events)
+            return _append(connection, events, admit)
 
-    def load(self, events: Iterable[StoredEvent], batch: int = 50_000) -> Loaded:
-        stored = total = 0
+    def load(self, events: Iterable[StoredEvent], batch: int = 50_000, admit: Admit = everyone) -> Loaded:
+        stored = admitted = total = 0
         rest = iter(events)
         while some := list(islice(rest, batch)):
             with self._connections.writing() as connection:
                 before = _newest_number(connection)
-                gate, persons = Gate(connection), _Persons(connection)
-                rows = (_row(persons, event) for event in some if _admitted(gate, event))
-                stored += connection.executemany(_INSERT_EVENT, rows).rowcount
+                gate, persons = Gate(connection), _Persons(connection, admit)
+                allowed = [event for event in some if _allowed(gate, event)]
+                pairs = [(persons.admitted(event.user_id, event.anonymous_id), event) for event in allowed]
+                rows = [_row(person, event) for person, event in pairs if person is not None]
+                stored += connection.executemany(_INSERT_EVENT, rows).rowcount if rows else 0
                 connection.execute(_TAKE_NEW, (before,))
+            admitted += len(rows)
             total += len(some)
-        return Loaded(stored, total - stored)
+        return Loaded(stored, admitted - stored, total - admitted)
 
     def person(
         self,
@@ -110,35 +128,40 @@ class SqliteState(SqliteErasures, SqliteFacts):
             rows = connection.execute(f"SELECT event_id FROM events WHERE event_id IN ({marks})", [*event_ids])
             return {event_id for (event_id,) in rows}
 
-    def set_attributes(self, attributes: Iterable[UserAttributes]) -> int:
+    def set_attributes(self, attributes: Iterable[UserAttributes], admit: Admit = everyone) -> int:
         with self._connections.writing() as connection:
-            gate, persons = Gate(connection), _Persons(connection)
+            gate, persons = Gate(connection), _Persons(connection, admit)
             rows = (
-                (
-                    persons.of(one.user_id),
-                    name,
-                    STATIC if one.moment is None else one.moment,
-                    json.dumps(value),
-                )
+                (person, name, STATIC if one.moment is None else one.moment, json.dumps(value))
                 for one in attributes
                 if one.moment is None or gate.admits(one.moment, one.user_id)
+                if (person := persons.admitted(one.user_id)) is not None
                 for name, value in one.values.items()
             )
             return connection.executemany("INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)", rows).rowcount
 
     def declare(self, user_id: str | None, anonymous_id: str | None, statements: Sequence[Statement]) -> int:
         with self._connections.writing() as connection:
-            gate, persons = Gate(connection), _Persons(connection)
+            gate = Gate(connection)
             taken = [one for one in statements if gate.admits(one.moment, user_id, anonymous_id)]
             if taken:
-                person = persons.of(user_id, anonymous_id)
-                rows = [(person, one.kind, one.key, one.moment, json.dumps(one.value), one.source) for one in taken]
-                connection.executemany(_INSERT_STATEMENT, rows)
+                _declare(connection, _Persons(connection).of(user_id, anonymous_id), taken)
         return len(taken)
+
+    def load_statements(self, statements: Iterable[UserStatement], batch: int = 50_000) -> int:
+        new, rest = 0, iter(statements)
+        while some := list(islice(rest, batch)):
+            with self._connections.writing() as connection:
+                persons = _Persons(connection)
+                rows = [_statement_row(persons.of(user_id), one) for user_id, one in some]
+                new += connection.executemany(_INSERT_NEW_STATEMENT, rows).rowcount
+        return new
 
     def statements(self, user_id: str | None, anonymous_id: str | None = None) -> list[Statement]:
         with self._connections.reading() as connection:
-            return read_statements(connection, persons_of(connection, user_id, anonymous_id))
+            persons = persons_of(connection, user_id, anonymous_id)
+            each = [read_statements(connection, [person]) for person in persons]
+        return joined(*each) if len(each) == 2 else [one for statements in each for one in statements]
 
     def link(self, anonymous_id: str, user_id: str) -> bool:
         with self._connections.writing() as connection:
@@ -196,17 +219,30 @@ class SqliteState(SqliteErasures, SqliteFacts):
 class _Persons:
     """The persons of outside ids, new ones made, within one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, admit: Admit = everyone) -> None:
         self._connection = connection
+        self._admit = admit
         self._seen: dict[tuple[bool, str], int] = {}
+        self._refused: set[tuple[bool, str]] = set()
+
+    def admitted(self, user_id: str | None, anonymous_id: str | None = None) -> int | None:
+        """The person, unless nothing may be stored of them; of who is refused there is no new id either."""
+        return self.of(user_id, anonymous_id) if self.admits(user_id, anonymous_id) else None
+
+    def admits(self, user_id: str | None, anonymous_id: str | None = None) -> bool:
+        """Whether anything may be stored of the person."""
+        key = _key(user_id, anonymous_id)
+        if self._admit is not everyone and key not in self._seen and key not in self._refused:
+            person = person_of(self._connection, anonymous=key[0], outside_id=key[1])
+            said = [] if person is None else read_statements(self._connection, [person])
+            if not self._admit(said):
+                self._refused.add(key)
+        return key not in self._refused
 
     def of(self, user_id: str | None, anonymous_id: str | None = None) -> int:
-        anonymous, outside_id = (False, user_id) if user_id is not None else (True, anonymous_id)
-        if outside_id is None:
-            raise StateError("an event or attribute belongs to nobody: it has no id of a user or visitor")
-        key = (anonymous, outside_id)
+        key = _key(user_id, anonymous_id)
         if key not in self._seen:
-            person = person_of(self._connection, anonymous=anonymous, outside_id=outside_id)
+            person = person_of(self._connection, anonymous=key[0], outside_id=key[1])
             self._seen[key] = self._new(*key) if person is None else person
         return self._seen[key]
 
@@ -218,28 +254,41 @@ class _Persons:
         return int(row[0])
 
 
-def _append(connection: sqlite3.Connection, events: Sequence[StoredEvent]) -> list[Outcome]:
+def _append(connection: sqlite3.Connection, events: Sequence[StoredEvent], admit: Admit) -> list[Outcome]:
     before = _newest_number(connection)
-    gate, persons = Gate(connection), _Persons(connection)
+    gate, persons = Gate(connection), _Persons(connection, admit)
     outcomes = [_append_one(connection, gate, persons, event) for event in events]
     connection.execute(_TAKE_NEW, (before,))
     return outcomes
 
 
 def _append_one(connection: sqlite3.Connection, gate: Gate, persons: "_Persons", event: StoredEvent) -> Outcome:
-    if not _admitted(gate, event):
+    if not _allowed(gate, event):
         return "erased"
-    return "stored" if connection.execute(_INSERT_EVENT, _row(persons, event)).rowcount else "duplicate"
+    if not persons.admits(event.user_id, event.anonymous_id):
+        return "not_stored"
+    if connection.execute(_IS_STORED, (event.event_id,)).fetchone():
+        return "duplicate"  # which makes nobody known
+    person = persons.of(event.user_id, event.anonymous_id)
+    return "stored" if connection.execute(_INSERT_EVENT, _row(person, event)).rowcount else "duplicate"
 
 
-def _admitted(gate: Gate, event: StoredEvent) -> bool:
+def _allowed(gate: Gate, event: StoredEvent) -> bool:
     """Whether no erasure forbids an event to come back."""
     return gate.admits(event.moment, event.user_id, event.anonymous_id) and gate.admits_event(event.event_id)
 
 
-def _row(persons: "_Persons", event: StoredEvent) -> tuple[Any, ...]:
+def _key(user_id: str | None, anonymous_id: str | None) -> tuple[bool, str]:
+    """(whether it is a visitor's, outside id)."""
+    anonymous, outside_id = (False, user_id) if user_id is not None else (True, anonymous_id)
+    if outside_id is None:
+        raise StateError("an event or attribute belongs to nobody: it has no id of a user or visitor")
+    return anonymous, outside_id
+
+
+def _row(person: int, event: StoredEvent) -> tuple[Any, ...]:
     return (
-        persons.of(event.user_id, event.anonymous_id),
+        person,
         event.event_id,
         event.item_id,
         event.type,
@@ -250,13 +299,23 @@ def _row(persons: "_Persons", event: StoredEvent) -> tuple[Any, ...]:
     )
 
 
+def _declare(connection: sqlite3.Connection, person: int, statements: Iterable[Statement]) -> None:
+    connection.executemany(_INSERT_STATEMENT, [_statement_row(person, one) for one in statements])
+
+
+def _statement_row(person: int, one: Statement) -> tuple[Any, ...]:
+    return person, one.kind, one.key, one.moment, json.dumps(one.value), one.source
+
+
 def _newest_number(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT ifnull(max(number), 0) FROM events").fetchone()[0])
 
 
 def _merge(connection: sqlite3.Connection, visitor: int, user: int) -> None:
-    """Give a visitor's past to a user; attributes a visitor has none."""
+    """Give a visitor's past to a user, the stricter answer of consent in force; attributes a visitor has none."""
+    strictly = stricter(read_statements(connection, [user]), read_statements(connection, [visitor]))
     for table in OWNED:
         connection.execute(f"UPDATE {table} SET person = ? WHERE person = ?", (user, visitor))
     connection.execute(_TAKE_OVER, (user, visitor))
     connection.execute("DELETE FROM taken WHERE person = ?", (visitor,))
+    _declare(connection, user, strictly)

@@ -1,20 +1,49 @@
 """Tables of a company's data into the store, in bulk; a second time nothing is doubled."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
 import numpy as np
 
+from features.consent import OPT_IN, storable
 from features.encoders import is_missing
+from features.errors import DataError
 from features.events import AttributeTable, EventTable, Tables
-from serving.state.protocol import Loaded, State, StoredEvent, UserAttributes
+from features.moments import SECOND
+from features.statements import Statement
+from serving.state.protocol import Loaded, State, StoredEvent, UserAttributes, UserStatement
 
 
 def load_tables_into_state(state: State, tables: Tables) -> Loaded:
-    """Store every event and every user attribute of the tables."""
-    state.set_attributes(_attributes(tables.users))
-    return state.load(_events(tables.events))
+    """Store what the people of the tables agreed to, and the events and attributes of those who agreed.
+
+    A withdrawal that the state has already holds against the tables. Raises DataError where nothing says what they
+    agreed to.
+    """
+    if tables.consent is None:
+        raise DataError(
+            f"nothing says what these people agreed to: none of {len(tables.events)} events may be stored",
+            field="dataset.consent",
+            hint='Name a table of their answers, or write {assume: granted, basis: "why that is lawful"}.',
+        )
+    now = round(time.time() * SECOND)
+
+    def admit(statements: Sequence[Statement]) -> bool:
+        return storable(statements, OPT_IN, now)
+
+    state.load_statements(_statements(tables))
+    state.set_attributes(_attributes(tables.users), admit)
+    return state.load(_events(tables.events), admit=admit)
+
+
+def _statements(tables: Tables) -> Iterator[UserStatement]:
+    """What is assumed of everybody in the tables, and what they said."""
+    assert tables.consent is not None
+    users = {*tables.events.users.tolist(), *tables.users.ids.tolist(), *tables.consent.declared}
+    for user in sorted(users):
+        yield from (UserStatement(user, one) for one in tables.consent.of(user))
 
 
 def _events(table: EventTable) -> Iterator[StoredEvent]:

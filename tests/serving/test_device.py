@@ -65,7 +65,7 @@ def test_an_onnx_runtime_without_cuda_is_refused(graph: Path, without_provider: 
     require_provider("cpu")
     with pytest.raises(ConfigError, match=r"has no CUDA provider, only CPUExecutionProvider") as caught:
         open_session(graph, "cuda")
-    assert caught.value.field == "serving.retrieval.device"
+    assert caught.value.field == "serving.device"
     assert "requirements/serving-gpu.txt" in str(caught.value)
 
 

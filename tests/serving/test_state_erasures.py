@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +12,13 @@ from features.tombstones import mark_of
 from serving.state import open_state
 from serving.state.protocol import State, StoredEvent, UserAttributes
 
-BACKENDS = {"sqlite file": "sqlite:///{folder}/state.db", "sqlite memory": "sqlite://:memory:"}
 THEN = 1_000 * DAY
 """The moment of the erasures below."""
 
 
-@pytest.fixture(params=BACKENDS)
-def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[State]:
-    opened = open_state(BACKENDS[request.param].format(folder=tmp_path))
+@pytest.fixture
+def state(store_url: str) -> Iterator[State]:
+    opened = open_state(store_url)
     yield opened
     opened.close()
 

@@ -1,7 +1,6 @@
 """Single facts in every backend: seen with their ids, removed with what followed from them, and gone when too old."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +9,10 @@ from features.statements import Statement
 from serving.state import open_state
 from serving.state.protocol import State, StoredEvent, UserAttributes
 
-BACKENDS = {"sqlite file": "sqlite:///{folder}/state.db", "sqlite memory": "sqlite://:memory:"}
 
-
-@pytest.fixture(params=BACKENDS)
-def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[State]:
-    opened = open_state(BACKENDS[request.param].format(folder=tmp_path))
+@pytest.fixture
+def state(store_url: str) -> Iterator[State]:
+    opened = open_state(store_url)
     yield opened
     opened.close()
 

@@ -17,7 +17,9 @@ from serving.state.item_log import ItemEdit
 from serving.state.protocol import State, StoredEvent, UserAttributes
 
 DAY = 86_400
-STORE_KEYS = {"tb:version", "tb:number", "tb:persons", "tb:people", "tb:users", "tb:log", "tb:exported"}
+STORE_KEYS = {"tb:version", "tb:number", "tb:persons", "tb:people", "tb:users", "tb:log", "tb:exported"} | {
+    *("tb:settings", "tb:erased", "tb:erasures", "tb:erased_events", "tb:receipts", "tb:unfinished")
+}
 
 
 def event(number: int, **given: Any) -> StoredEvent:
@@ -64,8 +66,11 @@ def test_every_key_of_a_person_ends_and_is_gone_after_an_erasure(state: State, c
     for key in owned:
         longest = (3 if key.startswith("tb:e:") else 10) * DAY
         assert longest - 10 < client.ttl(key) <= longest, key
-    state.erase("ann")
+    erased = state.erase("ann", moment=9)
+    state.finish(erased.receipt_id, {})
     assert set(client.scan_iter()) <= STORE_KEYS
+    content = str([client.hgetall("tb:receipts"), client.zrange("tb:erasures", 0, -1)])
+    assert not any(one in content for one in ("ann", "cookie", "event-1"))
     assert client.zcard("tb:people") == client.zcard("tb:users") == client.xlen("tb:log") == 0
 
 
@@ -204,7 +209,9 @@ def test_an_erased_person_is_in_no_byte_of_the_files(redis_on_disk: Server, tmp_
             client.save()
             client.bgrewriteaof()  # one that runs already may hold who is erased now
         assert bytes_with(tmp_path, b"person-3-id")
-        state.erase("person-3-id")
+        erased = state.erase("person-3-id", moment=999)
+        state.finish(erased.receipt_id, {})
+        state.scrub([])
         end = time.monotonic() + 10
         while bytes_with(tmp_path, b"person-3-id") or bytes_with(tmp_path, b"3-event-8"):
             assert time.monotonic() < end, "waited for 10 seconds in vain"
@@ -219,7 +226,8 @@ def test_a_server_that_refuses_to_rewrite_is_told_in_the_log(
     with redis_on_disk("--appendonly", "yes", "--rename-command", "BGREWRITEAOF", "") as url:
         state = open_state(url)
         state.append([event(1)])
-        assert state.erase("ann")["events"] == 1
+        assert state.erase("ann", moment=9).removed["events"] == 1
+        state.scrub([])
         assert "stays in the files of Redis" in caplog.text
         state.close()
 

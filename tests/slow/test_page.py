@@ -47,7 +47,7 @@ def test_a_person_sees_history_and_picks_with_reasons(served: Any, tmp_path: Pat
     assert shown.count("<li") == 18
     assert all(item["title"] in shown for item in picks["items"])
     assert shown.count('class="tag"') == 18
-    assert re.search(r"(often follows|like) <b>[^<]+</b>", shown)
+    assert re.search(r"(Often chosen after|It is like|in your history)", shown)
 
 
 def test_a_stranger_sees_picks_too(served: Any, tmp_path: Path) -> None:

@@ -46,9 +46,9 @@ class Verdict(NamedTuple):
 
 
 def judge(
-    bundle_path: Path, moments: Sequence[Moment], markov: Transitions, *, workers: int, label: str
+    bundle_path: Path, moments: Sequence[Moment], markov: Transitions | None, *, workers: int, label: str
 ) -> list[Verdict]:
-    """Every system's list at every moment."""
+    """Every system's list at every moment; without `markov`, of the bundle's own systems alone."""
     return list(in_parallel(partial(_verdict, markov=markov), bundle_path, moments, workers, label))
 
 
@@ -82,7 +82,7 @@ def _ordered(rows: IntArray, logits: FloatArray, pipeline: Pipeline) -> IntArray
     return best_first
 
 
-def _verdict(bundle: Bundle, moment: Moment, markov: Transitions) -> Verdict:
+def _verdict(bundle: Bundle, moment: Moment, markov: Transitions | None) -> Verdict:
     """Nobody turns to the item that they are looking at, so that no list spends a place on it."""
     here = situation(bundle, moment.person, moment.moment, exclude=moment.person.events.item_ids[-1:])
     sources = {
@@ -90,10 +90,12 @@ def _verdict(bundle: Bundle, moment: Moment, markov: Transitions) -> Verdict:
         for source, size in active_sources(here)
     }
     target = bundle.schema.items.row(moment.item_id)
+    if markov is not None:
+        sources[MARKOV] = best(markov.scores(here.history.item_rows), DEPTH, here)
     candidates = retrieve(here)
     place = np.flatnonzero(candidates.rows == target)
     return Verdict(
-        lists={**sources, MARKOV: best(markov.scores(here.history.item_rows), DEPTH, here)},
+        lists=sources,
         target=target,
         history=len(here.history.item_rows),
         rows=candidates.rows,

@@ -14,6 +14,8 @@ from serving.ranking.ranker_inputs import feature_names, ranker_rows
 from serving.retrieval.candidates import retrieve
 from serving.situation import situation
 from training.config import TrainingConfig
+from training.evaluation.fairness import fairness_of
+from training.evaluation.fairness_page import fairness_lines
 from training.evaluation.judging import SINGLE_SOURCES, TOWERS, WHOLE, Verdict, judged, labelled
 from training.evaluation.metrics import (
     Judged,
@@ -56,9 +58,10 @@ class Findings:
 
 
 def write_report(findings: Findings, folder: Path) -> dict[str, Any]:
-    """Write report.json, report.md and the plots; returns the content of the first."""
+    """Write report.json, fairness.json, report.md and the plots; returns the content of the first."""
     report = make_report(findings)
-    (folder / "report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+    (folder / "report.json").write_text(as_json(report), encoding="utf-8")
+    (folder / "fairness.json").write_text(as_json(report["fairness"]), encoding="utf-8")
     (folder / "report.md").write_text(as_markdown(report), encoding="utf-8")
     draw_plots(report, folder)
     return report
@@ -99,6 +102,13 @@ def make_report(findings: Findings) -> dict[str, Any]:
                 for name, labels in findings.attributes.items()
             },
         },
+        "fairness": fairness_of(
+            findings.config,
+            findings.bundle,
+            verdicts,
+            [findings.moments[index] for index in wanted],
+            np.array([index % 2 == 1 for index in wanted]),
+        ),
         "index": json.loads((findings.bundle.path / "index.json").read_text(encoding="utf-8")),
         "ranker_input_shift": findings.shift,
     }
@@ -132,6 +142,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         f"A source retrieved the item that was taken in {report['candidates_reach']['slice C']:.1%} of the moments.",
         "",
         *_about_newcomers(report["newcomers"]),
+        *fairness_lines(report["fairness"]),
         "## Calibration, on the half of slice C that did not fit it",
         "",
         *_table(
@@ -153,6 +164,19 @@ def as_markdown(report: dict[str, Any]) -> str:
         "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def as_json(content: Any) -> str:
+    """As JSON, in which what was not measured is null: JSON has no nan."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [plain(one) for one in value]
+        return None if isinstance(value, float) and not np.isfinite(value) else value
+
+    return json.dumps(plain(content), indent=1)
 
 
 def _about_index(tried: Sequence[dict[str, Any]]) -> list[str]:

@@ -24,6 +24,7 @@ def write_config(settings: SimulatorSettings, path: Path) -> None:
 def dataset(settings: SimulatorSettings) -> dict[str, Any]:
     """The `dataset` section: tables, columns, roles, and what each event type means."""
     return {
+        "consent": {"assume": "granted", "basis": "simulated people"},
         "order": {"time": "timestamp"},
         "events": {
             "path": "events.parquet",

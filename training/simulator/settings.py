@@ -40,6 +40,9 @@ class SimulatorSettings(StrictConfig):
     """Everything random follows from it."""
     world: Literal["orderly", "null"] = "orderly"
     """orderly: taste, order, season and hour; null: each item is redrawn from its day's popularity alone."""
+    shuffled: float = Field(default=0.0, ge=0, le=1)
+    """Share of the window, from its start, in which items are dealt anew among the events of a day and type: a log that
+    is spoiled, to see that a model of it is refused."""
     anonymous_share: float = Field(default=0.15, ge=0, le=1)
     """Share of people who come as anonymous visitors and log in later."""
 

@@ -15,6 +15,7 @@ from training.simulator.null import redraw
 from training.simulator.recipe import write_config
 from training.simulator.sessions import count_sessions, plan_sessions
 from training.simulator.settings import SimulatorSettings
+from training.simulator.spoiled import spoil
 from training.simulator.tables import EventWriter, write_items, write_people
 from training.simulator.world import World
 
@@ -52,6 +53,8 @@ def _write_events(world: World, path: Path, progress: bool) -> tuple[int, BoolAr
             log = record(world, sessions, *behaviour.walk(sessions, rng), rng)
             if world.settings.world == "null":
                 log = redraw(world, log, everything, rng)
+            if world.settings.shuffled:
+                log = spoil(world.settings, log, rng)
             writer.write(log, sessions)
             bar.update(len(sessions))
     return writer.rows, writer.seen_before_login

@@ -38,6 +38,7 @@ from training.towers.batches import BatchPlan, WindowBatches
 from training.towers.data import TowerData
 from training.towers.negatives import Negatives
 from training.towers.newcomers import fit_newcomers
+from training.towers.start import Start, start_from
 from training.towers.starting_vectors import starting_vectors
 from training.towers.stopping import KeepBest
 from training.watch import FitWatch
@@ -99,7 +100,15 @@ class TowerFitting(lightning.LightningModule):
     rivals: Tensor
     place: Tensor
 
-    def __init__(self, data: TowerData, towers: TowerConfig, fit: TowerFitConfig, seed: int, steps: int) -> None:
+    def __init__(
+        self,
+        data: TowerData,
+        towers: TowerConfig,
+        fit: TowerFitConfig,
+        seed: int,
+        steps: int,
+        start: Start | None = None,
+    ) -> None:
         super().__init__()
         self._towers, self._fit, self._seed = towers, fit, seed
         self._hidden = data.hidden
@@ -110,6 +119,8 @@ class TowerFitting(lightning.LightningModule):
         self.model = TwoTowers(data.inputs, data.item_fields, codes, trained, towers)
         starts = starting_vectors(data.turns, len(codes), towers.embedding_dim, seed)
         self.model.ids.data.copy_(torch.from_numpy(starts))
+        if start is not None:
+            start_from(start, self.model)
         decay = math.exp(-1 / (fit.average_epochs * max(steps, 1)))
         average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         self.averaged = AveragedModel(self.model, multi_avg_fn=average)
@@ -275,8 +286,9 @@ def fit_towers(
     epochs: int | None = None,
     seed: int = 0,
     watch: FitWatch | None = None,
+    start: Start | None = None,
 ) -> FittedTowers:
-    """Fit until the validation people gain no more, or for a given number of `epochs`.
+    """Fit until the validation people gain no more, or for a given number of `epochs`, from `start` or from nothing.
 
     Takes up the last checkpoint of `run_dir`, where metrics.csv is written too. Raises DataError when there
     is nothing to learn from, or nobody to validate on and no number of epochs, ConfigError when the accelerator is
@@ -288,7 +300,7 @@ def fit_towers(
     keep_freed_memory()
     torch.manual_seed(seed)
     plan = batch_plan(data.windows.lengths, fit, seed)
-    module = TowerFitting(data, towers, fit, seed, steps=len(plan))
+    module = TowerFitting(data, towers, fit, seed, steps=len(plan), start=start)
     minutes = None if epochs else fit.max_minutes
     keep = KeepBest(module.averaged.module, fit.patience, minutes, run_dir / "metrics.csv", watch)
     with quiet():

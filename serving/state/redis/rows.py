@@ -9,6 +9,7 @@ import numpy as np
 from features.person import Change, Events, Person, Taken
 from features.statements import Statement
 from serving.state.protocol import StoredEvent
+from serving.state.sqlite_schema import STATIC
 
 _NUMBER_DIGITS = 15
 """Digits with which a name in the order of events begins; the event's type follows."""
@@ -55,19 +56,23 @@ def pairs(flat: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 def person_of(persons: Sequence[Any], newest: int, without: Iterable[str]) -> Person:
     """The record of one person, or of a user and a visitor as one, from what `person.lua` returns."""
+    static, changes = attributes_of([flat for *_, flat in persons])
+    return Person(
+        events=_events(newest_rows(persons, newest)),
+        taken=_taken([flat for _, _, flat, _ in persons], frozenset(without)),
+        attributes=static,
+        changes=changes,
+    )
+
+
+def newest_rows(persons: Sequence[Any], newest: int) -> list[Any]:
+    """The newest events of some persons, oldest first, from what `person.lua` returns."""
     events = [
         (row[3], int(name[:_NUMBER_DIGITS]), row)
         for names, rows, _, _ in persons
         for name, row in zip(names, unpacked(rows), strict=True)
     ]
-    events.sort(key=lambda one: one[:2])
-    static, changes = attributes_of([flat for *_, flat in persons])
-    return Person(
-        events=_events([row for *_, row in events[-newest:]]),
-        taken=_taken([flat for _, _, flat, _ in persons], frozenset(without)),
-        attributes=static,
-        changes=changes,
-    )
+    return [row for *_, row in sorted(events, key=lambda one: one[:2])[-newest:]]
 
 
 def attributes_of(each: Iterable[Sequence[str]]) -> tuple[dict[str, Any], dict[str, list[Change]]]:
@@ -76,8 +81,8 @@ def attributes_of(each: Iterable[Sequence[str]]) -> tuple[dict[str, Any], dict[s
     changes: dict[str, list[Change]] = {}
     for flat in each:
         fields, values = pairs(flat)
-        for (name, moment), value in zip(unpacked(fields), unpacked(values), strict=True):
-            if moment is None:
+        for (name, moment), (value,) in zip(unpacked(fields), unpacked(values), strict=True):
+            if moment == STATIC:
                 static[name] = value
             else:
                 changes.setdefault(name, []).append(Change(moment, value))
@@ -90,9 +95,9 @@ def taken_of(each: Iterable[Sequence[str]]) -> dict[tuple[str, str], int]:
     """(item_id, type) -> newest moment, from the hashes of some persons."""
     newest: dict[tuple[str, str], int] = {}
     for flat in each:
-        fields, values = pairs(flat)
-        for (item_id, kind), moment in zip(unpacked(fields), unpacked(values), strict=True):
-            newest[item_id, kind] = max(moment, newest.get((item_id, kind), moment))
+        for field, text in zip(*pairs(flat), strict=True):
+            kind, _, item_id = field.partition("\n")
+            newest[item_id, kind] = max(int(text), newest.get((item_id, kind), int(text)))
     return newest
 
 

@@ -1,34 +1,30 @@
 """The `State` of several machines: each write is one script, so that a person's events, what they took and the marks
 by which a repeat is known change together."""
 
-import secrets
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from copy import copy
-from itertools import islice
 from typing import Any
 
-from features.errors import RequestError, StateError
+from features.consent import joined
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
 from serving.state.audit_log import Deed
-from serving.state.erasures import Erasure
 from serving.state.places import RedisPlace
-from serving.state.protocol import Loaded, Outcome, StoredEvent, UserAttributes
 from serving.state.redis import rows
 from serving.state.redis.audit_log import NotingConnections, RedisAuditLog
 from serving.state.redis.connections import Calls, Connections
-from serving.state.redis.durability import forget_on_disk, may_lose
-from serving.state.redis.tables import PERSONAL
+from serving.state.redis.durability import may_lose
+from serving.state.redis.erasures import RedisErasures
+from serving.state.redis.facts import RedisFacts
+from serving.state.redis.marks import Marks
+from serving.state.redis.writes import RedisWrites
 
-EVENTS_AT_ONCE = 1_000
-"""Events of a bulk load in one script: longer ones would hold up those who read (about 10 ms)."""
-VALUES_AT_ONCE = 10_000
 IDS_AT_ONCE = 10_000
 _EXPORTED = ("attributes", "statements", "events", "taken")
 """Tables in the order in which `rows.exported` reads them."""
 
 
-class RedisState:
+class RedisState(RedisWrites, RedisErasures, RedisFacts):
     """A `State` in one database of a Redis or Valkey server."""
 
     def __init__(self, place: RedisPlace, patience: float = 10.0, read_patience: float | None = None) -> None:
@@ -36,6 +32,7 @@ class RedisState:
         self._patience = patience
         self._plain = Connections(place, patience, read_patience)
         self._connections: Calls = self._plain
+        self._marks = Marks()
 
     def audited(self, deed: Deed) -> "RedisState":
         other = copy(self)
@@ -45,20 +42,6 @@ class RedisState:
     @property
     def audit_log(self) -> RedisAuditLog:
         return RedisAuditLog(self._plain)
-
-    def append(self, events: Sequence[StoredEvent]) -> list[Outcome]:
-        arguments = [argument for event in events for argument in _event(event)]
-        if not arguments:
-            return []
-        return ["stored" if one else "duplicate" for one in self._connections.write("append", *arguments)]
-
-    def load(self, events: Iterable[StoredEvent], batch: int = EVENTS_AT_ONCE) -> Loaded:
-        stored = total = 0
-        rest = iter(events)
-        while some := list(islice(rest, min(batch, EVENTS_AT_ONCE))):
-            stored += self.append(some).count("stored")
-            total += len(some)
-        return Loaded(stored, total - stored)
 
     def person(
         self,
@@ -77,46 +60,12 @@ class RedisState:
         marks = self._connections.ask(lambda client: client.mget([f"tb:e:{one}" for one in event_ids]))
         return {one for one, mark in zip(event_ids, marks, strict=True) if mark is not None}
 
-    def set_attributes(self, attributes: Iterable[UserAttributes]) -> int:
-        values = (
-            (one.user_id, rows.packed((name, one.moment)), rows.packed(value))
-            for one in attributes
-            for name, value in one.values.items()
-        )
-        count = 0
-        while some := list(islice(values, VALUES_AT_ONCE)):
-            self._connections.write("set_attributes", *(part for value in some for part in value))
-            count += len(some)
-        return count
-
-    def declare(self, user_id: str | None, anonymous_id: str | None, statements: Sequence[Statement]) -> int:
-        said = [rows.statement_row(one) for one in statements]
-        self._connections.write("declare", *_somebody(user_id, anonymous_id), *said)
-        return len(statements)
-
     def statements(self, user_id: str | None, anonymous_id: str | None = None) -> list[Statement]:
-        return rows.statements_of(each for _, each in self._rows(user_id, anonymous_id, "statements"))
-
-    def link(self, anonymous_id: str, user_id: str) -> bool:
-        linked = self._connections.write("link", anonymous_id, user_id)
-        if linked < 0:
-            raise RequestError(
-                "this visitor has become another user already",
-                field="anonymous_id",
-                hint="Give each visit after a logout an anonymous id of its own.",
-            )
-        return bool(linked)
+        each = [rows.statements_of([flat]) for _, flat in self._rows(user_id, anonymous_id, "statements")]
+        return joined(*each) if len(each) == 2 else [one for statements in each for one in statements]
 
     def export(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, Any]:
         return rows.exported(self._rows(user_id, anonymous_id, *_EXPORTED))
-
-    def erase(self, user_id: str | None, anonymous_id: str | None = None, *, moment: int) -> Erasure:
-        held = self.export(user_id, anonymous_id)
-        ids, *counts = self._connections.write("erase", rows.perhaps(user_id), rows.perhaps(anonymous_id))
-        if ids:
-            self._connections.ask(lambda client: forget_on_disk(client, self._patience))
-        removed = {**dict(zip(PERSONAL, counts, strict=True)), "ids": ids}
-        return Erasure(secrets.token_hex(16), moment, removed, held["user_ids"], held["anonymous_ids"])
 
     def user_ids(self) -> Iterator[str]:
         last: str | None = None
@@ -140,16 +89,3 @@ class RedisState:
     def _rows(self, user_id: str | None, anonymous_id: str | None, *tables: str) -> list[Any]:
         found: list[Any] = self._connections.read("rows", rows.perhaps(user_id), rows.perhaps(anonymous_id), *tables)
         return found
-
-
-def _somebody(user_id: str | None, anonymous_id: str | None) -> tuple[str, str]:
-    whose = rows.whose(user_id, anonymous_id)
-    if whose is None:
-        raise StateError("an event or attribute belongs to nobody: it has no id of a user or visitor")
-    return whose
-
-
-def _event(event: StoredEvent) -> tuple[Any, ...]:
-    taken = rows.packed((event.item_id, event.type))
-    whose = _somebody(event.user_id, event.anonymous_id)
-    return (*whose, event.event_id, taken, event.type, event.moment, rows.event_row(event))

@@ -1,6 +1,7 @@
 -- Runs main(), which is the script before this one, and notes what KEYS say: the newest number of the audit log, then
 -- for each entry: user, visitor, person or '', a new key for them or '', the entry with a mark, the entry without.
--- {0} when the log or the people have changed since the entries were made; -1 from main means that it changed nothing.
+-- {0} when the log or the people have changed since the entries were made; main gives a negative number when it changes
+-- nothing.
 local last = call('XREVRANGE', 'tb:audit', '+', '-', 'COUNT', 1)
 if (#last > 0 and string.match(last[1][1], '^%d+') or '0') ~= KEYS[1] then return {0} end
 for at = 2, #KEYS, 6 do
@@ -10,7 +11,7 @@ for at = 2, #KEYS, 6 do
 end
 
 local result = main()
-if result == -1 then return {1, -1} end
+if type(result) == 'number' and result < 0 then return {1, result} end
 
 for at = 2, #KEYS, 6 do
   local now = persons_of(KEYS[at], KEYS[at + 1])[1]

@@ -58,9 +58,102 @@ local function next_number() return digits(call('INCR', 'tb:number')) end
 -- Equal moments keep the order of numbers, and a type can be told without reading the event.
 local function in_order(number, kind) return string.format('%015d', number) .. kind end
 
-local function take(person, taken, moment)
-  local before = call('HGET', key_of(person, 'taken'), taken)
-  if not before or tonumber(before) < tonumber(moment) then call('HSET', key_of(person, 'taken'), taken, moment) end
+-- What an answer about a person's statements holds for: nobody when there is no such person.
+local function standing_of(anonymous, id)
+  local person = person_of(anonymous, id)
+  if not person then return 'nobody' end
+  local sum, numbers = 0, call('HKEYS', key_of(person, 'statements'))
+  for _, number in ipairs(numbers) do sum = sum + tonumber(number) end
+  return person .. ':' .. #numbers .. ':' .. digits(sum)
+end
+
+-- Who stands at ARGV[at], after their number: for each anonymous, id, mark, standing or '*', 1 if anything of them may be
+-- stored. And where what follows begins; nothing when one stands otherwise by now.
+local function people_at(at)
+  local people, last = {}, at + 5 * tonumber(ARGV[at])
+  for place = at + 1, last, 5 do
+    local anonymous, id, mark, standing, admitted = unpack(ARGV, place, place + 4)
+    if standing ~= '*' and standing ~= standing_of(anonymous, id) then return nil end
+    people[#people + 1] = {anonymous = anonymous, id = id, mark = mark, admitted = admitted == '1'}
+  end
+  return people, last + 1
+end
+
+local function person_in(people, place)
+  local one = people[tonumber(place)]
+  one.person = one.person or known_or_new(one.anonymous, one.id)
+  return one.person
+end
+
+local function keep_all(people, ...)
+  for _, one in ipairs(people) do if one.person then keep(one.person, ...) end end
+end
+
+local function take(person, item, kind, moment)
+  local key, field = key_of(person, 'taken'), kind .. '\n' .. item
+  local before = call('HGET', key, field)
+  if not before or tonumber(before) < tonumber(moment) then call('HSET', key, field, moment) end
+end
+
+-- Up to which moment nothing of an id with this mark is taken, and the receipt of that erasure; nothing for most.
+local function erased(mark)
+  local found = call('HGET', 'tb:erased', mark)
+  if not found then return nil end
+  local moment, receipt = string.match(found, '^(.-):(.*)$')
+  return tonumber(moment), receipt, moment
+end
+
+local function admits(mark, moment)
+  local limit = erased(mark)
+  return not limit or tonumber(moment) > limit
+end
+
+-- Whoever writes while there are marks must have made theirs with the store's own key.
+local function guarded() return call('EXISTS', 'tb:erased', 'tb:erased_events') > 0 end
+local function strange(key) return guarded() and call('HGET', 'tb:settings', 'erasure_key') ~= key end
+
+local function mark_erased(mark, moment, receipt)
+  local limit = erased(mark)
+  if not limit or tonumber(moment) > limit then call('HSET', 'tb:erased', mark, moment .. ':' .. receipt) end
+  call('ZADD', 'tb:erasures', 0, mark .. ':' .. moment .. ':' .. receipt)
+end
+
+-- Removes one event; what was taken is left to the caller.
+local function drop_event(person, number, row)
+  call('HDEL', key_of(person, 'events'), number)
+  call('ZREM', key_of(person, 'order'), in_order(tonumber(number), row[3]))
+  call('UNLINK', 'tb:e:' .. row[1])
+  call('XDEL', 'tb:log', number .. '-0')
+end
+
+-- The newest moment of a person, as the events that are left say.
+local function renew_newest(person)
+  local newest = call('ZREVRANGE', key_of(person, 'order'), 0, 0, 'WITHSCORES')[2]
+  call('ZADD', 'tb:people', newest or '-inf', person)
+end
+
+-- What was taken follows from the events that are left; `gone` are rows of those that are not.
+local function take_again(person, gone)
+  for _, row in ipairs(gone) do call('HDEL', key_of(person, 'taken'), row[3] .. '\n' .. row[2]) end
+  local left, again = call('HVALS', key_of(person, 'events')), {}
+  for _, row in ipairs(gone) do again[row[3] .. '\n' .. row[2]] = true end
+  for _, text in ipairs(left) do
+    local row = cjson.decode(text)
+    if again[row[3] .. '\n' .. row[2]] then take(person, row[2], row[3], digits(row[4])) end
+  end
+  renew_newest(person)
+end
+
+local function forget(person)
+  local ids = call('ZRANGE', key_of(person, 'ids'), 0, -1, 'WITHSCORES')
+  for at = 1, #ids, 2 do
+    call('UNLINK', id_key(ids[at + 1], ids[at]))
+    if ids[at + 1] == '0' then call('ZREM', 'tb:users', ids[at]) end
+  end
+  for _, before in ipairs(call('SMEMBERS', key_of(person, 'was'))) do call('UNLINK', key_of(before, 'into')) end
+  for _, name in ipairs(PERSONAL) do call('UNLINK', key_of(person, name)) end
+  call('UNLINK', key_of(person, 'ids'), key_of(person, 'order'), key_of(person, 'was'))
+  call('ZREM', 'tb:people', person)
 end
 
 local function packed_key(key) return '["' .. key .. '"]' end

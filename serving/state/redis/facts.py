@@ -1,0 +1,50 @@
+"""Single facts in the Redis store: read with their ids, removed one by one, or for being too old."""
+
+from collections.abc import Collection
+
+from serving.state.facts import Expiring
+from serving.state.protocol import StoredEvent
+from serving.state.redis.connections import Calls
+from serving.state.redis.marks import Marks
+from serving.state.redis.rows import newest_rows, perhaps
+
+PEOPLE_AT_ONCE = 200
+"""People that one script looks through for what is too old: more would hold up those who read."""
+
+
+class RedisFacts:
+    """The part of the store that removes single facts; it stands on the store's connections."""
+
+    _connections: Calls
+    _marks: Marks
+
+    def history(self, user_id: str | None, anonymous_id: str | None = None, *, newest: int) -> list[StoredEvent]:
+        persons = self._connections.read("person", perhaps(user_id), perhaps(anonymous_id), newest)
+        anonymous_id = anonymous_id if user_id is None else None
+        return [
+            StoredEvent(event_id, item_id, kind, moment, user_id, anonymous_id, value, context, request_id)
+            for event_id, item_id, kind, moment, value, context, request_id in newest_rows(persons, newest)
+        ]
+
+    def remove_event(self, user_id: str | None, anonymous_id: str | None, event_id: str, *, moment: int) -> bool:
+        self._marks.settle(self._connections)
+        mark = self._marks.of("event", event_id)
+        ids = perhaps(user_id), perhaps(anonymous_id)
+        return bool(self._connections.write("remove_event", *ids, event_id, mark, moment))
+
+    def remove_attributes(self, user_id: str, names: Collection[str]) -> int:
+        return int(self._connections.write("remove_attributes", user_id, *names))
+
+    def expire(self, kind: Expiring, before: int, limit: int, types: Collection[str] = ()) -> int:
+        """As the protocol says, but that each transaction holds some people, and a call many of these."""
+        if kind == "erased_events":
+            return int(self._connections.write("expire_erased_events", before, limit))
+        first = gone = 0
+        while gone < limit:
+            some = (first, PEOPLE_AT_ONCE, before, limit - gone, *(types if kind == "events" else ()))
+            people, removed = self._connections.write(f"expire_{kind}", *some)
+            gone += removed
+            if people < PEOPLE_AT_ONCE:
+                break
+            first += people if not removed else 0  # whoever is forgotten makes room for others at these places
+        return gone
