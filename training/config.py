@@ -13,7 +13,7 @@ from serving.settings import PipelineSettings, ServingConfig
 from training.evaluation.limits import FairnessConfig, require_measurable
 from training.gate.config import GateConfig, require_askable
 from training.ranker.fit import RankerFitConfig
-from training.retrain.config import RetrainConfig
+from training.retrain.config import RetrainConfig, ScheduleConfig
 from training.towers.fit import TowerFitConfig
 
 
@@ -58,6 +58,8 @@ class TrainingConfig(StrictConfig):
     """What is told of groups and of breadth, and its limits."""
     retrain: RetrainConfig = RetrainConfig()
     """How a model is kept up to date."""
+    schedule: ScheduleConfig = ScheduleConfig()
+    """When `tailorbird schedule` does so."""
     gate: GateConfig = GateConfig()
     """What a candidate must hold to go live."""
     serving: ServingConfig = ServingConfig()

@@ -23,6 +23,9 @@ from training.config import TrainingConfig
 from training.held_back import held_back_items
 from training.slices import A, Slices, cut
 
+OF_NO_ACCOUNT = {"serving", "workers", "retrain", "schedule", "gate"}
+"""Sections that do not decide what a training makes."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -61,7 +64,7 @@ class Run:
 
 def claim_folder(run: Path, config: TrainingConfig, tables: Tables) -> None:
     """Write what this run is of; raises ConfigError when the folder holds another training."""
-    content = config.model_dump(mode="json", by_alias=True, exclude={"serving", "workers", "retrain", "gate"})
+    content = config.model_dump(mode="json", by_alias=True, exclude=OF_NO_ACCOUNT)
     newest = int(tables.events.moments.max())
     claim = {"config": content, "data": tables.fingerprint, "events": len(tables.events), "newest": newest}
     path = run / "run.json"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from features.consenting import trainable
 from features.events import AttributeTable, Tables
 from features.schema import Schema
 from features.schema_growth import grown_schema
@@ -30,6 +31,7 @@ def warm_bundle(config: TrainingConfig, tables: Tables, before: Path, run: Path,
     other settings or columns.
     """
     started = time.time()
+    tables = trainable(config.dataset, tables)
     run.mkdir(parents=True, exist_ok=True)
     target = run / "bundle"
     claim_folder(run, config, tables)

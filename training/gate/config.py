@@ -37,7 +37,8 @@ class GateConfig(StrictConfig):
     max_size_ratio: float | None = Field(default=2.0, gt=0)
     """Bytes of the bundle, over those of the live one."""
     max_psi: float | None = Field(default=0.25, gt=0)
-    """Population stability index of any input between the events before the newest slice and those in it."""
+    """Population stability index of any input, before the newest slice and in it, beyond what as many other people from
+    before would bring."""
     parity: bool = True
     """Whether golden answers must come out again."""
 

@@ -4,12 +4,18 @@ The population stability index of an input is the sum over its codes of (p - q) 
 before and in the slice. Below 0.1 is called stable and above 0.25 a shift (Siddiqi, Credit Risk Scorecards, 2006).
 """
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 
 from features.arrays import BoolArray, IntArray
 from features.events import AttributeTable, Tables
 from features.schema import Schema
 
+DRAWS = 20
+MOST_ROWS = 100_000
+"""Events of a draw at most."""
 LEAST_SHARE = 1e-4
 """Stands in for a share of 0, whose logarithm does not exist."""
 
@@ -23,12 +29,44 @@ def psi(before: IntArray, after: IntArray) -> float:
     return float(((shares[0] - shares[1]) * np.log(shares[0] / shares[1])).sum())
 
 
-def drift_of(schema: Schema, tables: Tables, newest: BoolArray) -> dict[str, float]:
-    """PSI by input, of the events outside and inside of a mask [N], as a schema encodes them.
+class Drift(NamedTuple):
+    """How far one input moved."""
+
+    psi: float
+    chance: float
+    """What as many other people drawn from before the slice reach in 95 of 100 draws: people differ, too."""
+
+
+def drift_of(schema: Schema, tables: Tables, newest: BoolArray, seed: int) -> dict[str, Drift]:
+    """Drift by input, of the events outside and inside of a mask [N], as a schema encodes them.
 
     Event types and values, context columns, and the static attributes of the people and items of each event. Of a
     wide field, such as text, the first code stands for all.
     """
+    codes = _inputs(schema, tables)
+    draws = list(_draws(tables.events.user_codes, newest, seed))
+    return {
+        name: Drift(
+            psi=psi(one[~newest], one[newest]),
+            chance=float(np.quantile([psi(one[~newest], one[rows]) for rows in draws], 0.95)) if draws else 0.0,
+        )
+        for name, one in codes.items()
+    }
+
+
+def _draws(users: IntArray, newest: BoolArray, seed: int) -> Iterator[IntArray]:
+    """Rows before the slice of as many people as the slice has, and no more rows than it."""
+    draw = np.random.default_rng(seed)
+    before = np.flatnonzero(~newest)
+    people = np.unique(users[before])
+    wanted, rows = min(len(np.unique(users[newest])), len(people)), int(newest.sum())
+    for _ in range(DRAWS if wanted and rows else 0):
+        mine = before[np.isin(users[before], draw.choice(people, wanted, replace=False))]
+        yield draw.choice(mine, min(rows, len(mine), MOST_ROWS), replace=False)
+
+
+def _inputs(schema: Schema, tables: Tables) -> dict[str, IntArray]:
+    """int64 [N] codes of each input, by name."""
     events = tables.events
     codes = {
         "event type": events.type_codes,
@@ -43,7 +81,7 @@ def drift_of(schema: Schema, tables: Tables, newest: BoolArray) -> dict[str, flo
             if one.name in table.columns:
                 values = np.append(one.encode(table.columns[one.name])[:, 0], 1)
                 codes[f"{side} {one.name}"] = values[places[rows]]
-    return {name: psi(one[~newest], one[newest]) for name, one in codes.items()}
+    return codes
 
 
 def _places(table: AttributeTable, ids: np.ndarray) -> IntArray:

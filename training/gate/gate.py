@@ -13,7 +13,7 @@ from features.people import People
 from training.config import TrainingConfig
 from training.evaluation.groups import groups_of
 from training.gate.asked import ask, times_of
-from training.gate.drift import drift_of
+from training.gate.drift import Drift, drift_of
 from training.gate.rules import RULES, Case, Ruling
 from training.moments import Moment, moments_among
 
@@ -24,7 +24,7 @@ class Verdicts(NamedTuple):
     rulings: list[Ruling]
     moments: int
     users: int
-    drift: dict[str, float]
+    drift: dict[str, Drift]
 
     @property
     def passed(self) -> bool:
@@ -40,7 +40,7 @@ class Verdicts(NamedTuple):
         """Plain data."""
         rulings = [{**one._asdict(), "difference": one.difference._asdict()} for one in self.rulings]
         return {"passed": self.passed, "moments": self.moments, "users": self.users, "rulings": rulings,
-                "drift": self.drift}  # fmt: skip
+                "drift": {name: one._asdict() for name, one in self.drift.items()}}  # fmt: skip
 
 
 def reason(ruling: Ruling) -> str:
@@ -79,7 +79,7 @@ def hold(
         live=before,
         groups=groups_of(config.dataset, moments),
         times=times_of(bundles, moments, config.evaluation.k),
-        drift=drift_of(asked.bundle.schema, tables, newest),
+        drift=drift_of(asked.bundle.schema, tables, newest, config.seed),
         seed=config.seed,
     )
     rulings = [ruling for rule in RULES if (ruling := rule(case)) is not None]

@@ -48,9 +48,9 @@ def as_markdown(verdicts: Verdicts, told: dict[str, Any]) -> str:
         "|---|---|---:|---:|---:|---|",
         *(_row(one) for one in verdicts.rulings),
         "",
-        "| input | population stability index |",
-        "|---|---:|",
-        *(f"| {name} | {value:.4f} |" for name, value in sorted(verdicts.drift.items(), key=lambda pair: -pair[1])),
+        "| input | population stability index | what chance brings |",
+        "|---|---:|---:|",
+        *(f"| {name} | {one.psi:.4f} | {one.chance:.4f} |" for name, one in sorted(verdicts.drift.items())),
         "",
     ]
     return "\n".join(lines)
@@ -70,9 +70,10 @@ def _number(value: float) -> str:
 def _draw(verdicts: Verdicts, path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
     _ratios(left, verdicts)
-    names = sorted(verdicts.drift, key=lambda name: verdicts.drift[name])
-    right.barh(names, [verdicts.drift[name] for name in names], color="#72b7b2")
-    right.set_title("Population stability index of each input")
+    names = sorted(verdicts.drift, key=lambda name: verdicts.drift[name].psi)
+    right.barh(names, [verdicts.drift[name].psi for name in names], color="#72b7b2")
+    right.plot([verdicts.drift[name].chance for name in names], names, "|", color="black")
+    right.set_title("Population stability index of each input, and what chance brings")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -19,6 +19,7 @@ from training.evaluation.exposure import overlap
 from training.evaluation.metrics import Doubles, Interval
 from training.gate.asked import Asked, member_of
 from training.gate.config import GateConfig
+from training.gate.drift import Drift
 
 NOT_ASKED = Interval(float("nan"), float("nan"), float("nan"))
 PAIRS = 2_000
@@ -48,7 +49,7 @@ class Case:
     """The group of each moment's person, by protected attribute."""
     times: Doubles
     """float64 [1 or 2, n] milliseconds: of the candidate, then of the live bundle."""
-    drift: dict[str, float]
+    drift: dict[str, Drift]
     seed: int
 
     def difference(self, figure: Callable[[Asked, Doubles], float]) -> tuple[float, float, Interval]:
@@ -187,9 +188,10 @@ def input_drift(case: Case) -> Ruling | None:
     """The newest slice is of the same world as what was trained on."""
     if (most := case.gate.max_psi) is None or not case.drift:
         return None
-    name, worst = max(case.drift.items(), key=lambda pair: pair[1])
-    words = f"largest population stability index of an input ({name}), at most {most:g}"
-    return Ruling("input_drift", worst <= most, worst, float("nan"), NOT_ASKED, words)
+    name, worst = max(case.drift.items(), key=lambda pair: pair[1].psi - pair[1].chance)
+    beyond = worst.psi - worst.chance
+    words = f"population stability index of {name}, beyond what chance brings ({worst.chance:.3f}), at most {most:g}"
+    return Ruling("input_drift", beyond <= most, beyond, float("nan"), NOT_ASKED, words)
 
 
 def parity(case: Case) -> Ruling | None:

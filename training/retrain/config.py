@@ -1,4 +1,6 @@
-"""The `retrain` section: how a model is kept up to date."""
+"""The sections `retrain` and `schedule`: how a model is kept up to date, and when."""
+
+from typing import Literal
 
 from pydantic import Field
 
@@ -18,3 +20,16 @@ class RetrainConfig(StrictConfig):
     """Epochs of the towers when they go on from the weights of a bundle."""
     marker: str | None = None
     """Name of a file, such as `_SUCCESS`, without which no file of the same folder is read."""
+
+
+class ScheduleConfig(StrictConfig):
+    """When `tailorbird schedule` calls `tailorbird retrain`."""
+
+    cron: str = "0 3 * * *"
+    """Minute, hour, day of month, month, weekday, as in a crontab: Sunday is 0 or 7."""
+    timezone: str = "UTC"
+    """Time zone of the expression, such as `Europe/Warsaw`."""
+    jitter_seconds: int = Field(default=0, ge=0)
+    """Each call comes up to so much later, so that many machines do not begin together."""
+    misfire: Literal["run", "skip"] = "run"
+    """What becomes of a call whose moment passed while nothing ran: it is made once, late, or not at all."""

@@ -7,25 +7,29 @@ touched, or copied anew, is not new.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet
 
+from features.consenting import trainable
 from features.dataset import DatasetConfig, TableConfig
 from features.errors import ConfigError
+from features.events import Tables
 from features.frames import Frames
 from features.reading import find_files, read_these
+from features.tables import fingerprint, load_tables, tombstone_files
+from features.tombstones import read_tombstones, without_erased
 
 
 class Partition(NamedTuple):
     """One file of a table."""
 
     table: str
-    """"events", "users", "items", or the dotted key of a changing attribute."""
+    """"events", "users", "items", "consent", "erased", or the dotted key of a changing attribute."""
     path: str
     sha256: str
 
@@ -63,18 +67,30 @@ def find_partitions(dataset: DatasetConfig, folder: Path, marker: str | None, kn
             old = before.get(str(file), [None, None])
             seen[str(file)] = [look, old[1] if old[0] == look else _sha256(file)]
             whole.append(Partition(table, str(file), seen[str(file)][1]))
+    whole += [Partition("erased", str(file), _sha256(file)) for file in tombstone_files(dataset, folder)]
     known.write_text(json.dumps(seen), encoding="utf-8")
     return Found(tuple(whole), tuple(left))
 
 
+def load_partitions(dataset: DatasetConfig, folder: Path, partitions: tuple[Partition, ...]) -> Tables:
+    """What exactly these files hold, without the rows of people who were erased or do not allow training.
+
+    Marks of erased people are read anew, wherever they lie by now. Raises ConfigError and DataError.
+    """
+    tables = load_tables(dataset, folder, frames_of(dataset, partitions))
+    for path in tombstone_files(dataset, folder):
+        tables = without_erased(tables, read_tombstones(path))
+    parts = (tables.events, tables.users, tables.items)
+    return trainable(dataset, replace(tables, fingerprint=fingerprint(*parts)))
+
+
 def frames_of(dataset: DatasetConfig, partitions: tuple[Partition, ...]) -> Frames:
     """The tables made of exactly these files; changing attributes with files of their own are read by the config."""
-    tables: Mapping[str, TableConfig] = {"events": dataset.events, "users": dataset.users, "items": dataset.items}
     found = {}
-    for name, table in tables.items():
+    for name, table in _tables(dataset):
         files = [Path(one.path) for one in partitions if one.table == name]
         if files:
-            found[name] = read_these(files, table.format, "pandas", f"dataset.{name}.path").to_native()
+            found[name] = read_these(files, table.format, "pandas", f"{_key(name)}.path").to_native()
     return found
 
 
@@ -85,13 +101,23 @@ def unchanged(partitions: tuple[Partition, ...], found: Found) -> bool:
 
 def _paths(dataset: DatasetConfig) -> Iterator[tuple[str, str, str]]:
     """Name of the table, path or glob, and field of the config."""
-    for name, table in (("events", dataset.events), ("users", dataset.users), ("items", dataset.items)):
+    for name, table in _tables(dataset):
         if table.path is not None:
-            yield name, table.path, f"dataset.{name}.path"
+            yield name, table.path, f"{_key(name)}.path"
     for name, entities in (("users", dataset.users), ("items", dataset.items)):
         for key, column in entities.columns.items():
             if column.path is not None:
                 yield f"{name}.columns.{key}", column.path, f"dataset.{name}.columns.{key}.path"
+
+
+def _tables(dataset: DatasetConfig) -> Iterator[tuple[str, TableConfig]]:
+    yield from (("events", dataset.events), ("users", dataset.users), ("items", dataset.items))
+    if dataset.consent is not None and dataset.consent.table is not None:
+        yield "consent", dataset.consent.table
+
+
+def _key(name: str) -> str:
+    return "dataset.consent.table" if name == "consent" else f"dataset.{name}"
 
 
 def _is_whole(file: Path, marker: str | None) -> bool:

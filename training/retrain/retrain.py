@@ -21,7 +21,6 @@ from features.arrays import BoolArray
 from features.errors import BundleError, DataError, TailorbirdError
 from features.events import Tables
 from features.people import People
-from features.tables import load_tables
 from serving.bundle import open_bundle, verify_bundle
 from serving.lifecycle.decisions import Decision, record
 from serving.lifecycle.lock import only_one
@@ -30,7 +29,7 @@ from training.config import TrainingConfig, read_training_config
 from training.gate.gate import hold, newest_moments
 from training.gate.page import read_gate, write_gate
 from training.retrain.attempts import Attempt, Kind, attempts, tidy
-from training.retrain.partitions import Found, find_partitions, frames_of, unchanged
+from training.retrain.partitions import Found, find_partitions, frames_of, load_partitions, unchanged
 from training.run import checked_tables, train_on
 from training.slices import C, cut, cut_moment
 from training.stage import part_of
@@ -75,7 +74,7 @@ class Retraining:
     @property
     def settings(self) -> str:
         """SHA-256 of what decides about a bundle; how a service answers does not."""
-        content = self.config.model_dump(mode="json", by_alias=True, exclude={"serving", "workers"})
+        content = self.config.model_dump(mode="json", by_alias=True, exclude={"serving", "workers", "schedule"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @cached_property
@@ -196,8 +195,7 @@ class _Steps:
 
     @cached_property
     def _tables(self) -> Tables:
-        frames = frames_of(self._config.dataset, self._attempt.partitions)
-        return load_tables(self._config.dataset, self._this.base, frames)
+        return load_partitions(self._config.dataset, self._this.base, self._attempt.partitions)
 
     @cached_property
     def _newest(self) -> BoolArray:
