@@ -281,6 +281,12 @@ def test_nothing_of_a_key_or_token_is_told_or_kept(shop: Shop, caplog: pytest.Lo
 def test_pages_need_no_key(shop: Shop) -> None:
     for path in ("/livez", "/readyz", "/openapi.json", "/", "/metrics"):
         assert shop.client.get(path).status_code == HTTPStatus.OK, "this machine asks"
+    elsewhere = {"host": "shop.example"}
+    for path in ("/livez", "/readyz", "/openapi.json", "/"):
+        assert shop.client.get(path, headers=elsewhere).status_code == HTTPStatus.OK
+    refused(shop.client.get("/metrics", headers=elsewhere), 401)
+    key = {**elsewhere, "authorization": f"Bearer {shop.keys['catalogue'].text}"}
+    assert shop.client.get("/metrics", headers=key).status_code == HTTPStatus.OK
 
 
 def ends(client: str, server: str, **headers: str) -> Any:
@@ -306,6 +312,17 @@ def test_without_any_key_only_the_machine_itself_is_answered() -> None:
     error = told(guard, FAR)
     assert (error.status, error.message) == (401, "nobody has a key yet, so only the machine itself is answered")
     assert "tailorbird keys create" in str(error.hint)
+
+
+def test_counts_are_for_the_machine_itself_for_keys_and_for_everybody_if_so_configured() -> None:
+    key, store = new_key(["catalogue"], 0), open_key_store(MEMORY)
+    store.add(key.stored, Deed("keys_create", "root", 0))
+    guard = Guard(store)
+    guard.check_metrics(NEAR)
+    guard.check_metrics({**FAR, "headers": [*FAR["headers"], (b"authorization", b"Bearer " + key.text.encode())]})
+    with pytest.raises(HttpError, match="an API key is needed"):
+        guard.check_metrics(FAR)
+    Guard(store, settings=AccessConfig(open_metrics=True)).check_metrics(FAR)
 
 
 def test_a_revoked_key_does_not_open_the_door_again() -> None:
