@@ -561,7 +561,8 @@ def demo(events: int, folder: Path, port: int, no_serve: bool) -> None:
         from serving.lifecycle.launch import announce
 
         click.echo(announce(store, port))
-        _call(serve, "--registry", str(folder / "registry"), "--state", store, "--port", str(port))
+        where = ("--registry", str(folder / "registry"), "--state", store, "--config", str(config))
+        _call(serve, *where, "--port", str(port))
 
 
 def _demo_world(folder: Path, events: int) -> None:

@@ -41,7 +41,7 @@ def test_what_is_dated_before_an_erasure_does_not_come_back(state: State) -> Non
     state.erase("ann", moment=THEN)
     late = [event(3), visit(4), event(5, THEN), event(6, user_id="bob")]
     assert state.append(late) == ["erased", "erased", "erased", "stored"]
-    assert state.load([event(7), event(8, user_id="bob")]) == (1, 1)
+    assert state.load([event(7), event(8, user_id="bob")]) == (1, 0, 1)
     assert state.declare("ann", None, [Statement("consent", "train", "granted", THEN, "table")]) == 0
     assert state.set_attributes([UserAttributes("ann", {"plan": "pro"}, moment=THEN)]) == 0
     assert state.export("ann") == state.export(None, "cookie") == state.export("nobody")
