@@ -19,7 +19,6 @@ from benchmarks.accuracy.results import commit, hardware
 from features.arrays import BoolArray
 from features.events import EventTable, Tables
 from features.people import People
-from serving.bundle import open_bundle
 from training.config import TrainingConfig, read_training_config
 from training.evaluation.metrics import Judged, accuracy, gains, paired_interval, per_user
 from training.gate.asked import Asked, ask
@@ -61,9 +60,8 @@ def measure(config: TrainingConfig, tables: Tables, folder: Path, epochs: int) -
     warm, warm_seconds = _timed(lambda: warm_bundle(config, rest, live, folder / "warm", epochs))
     moments = newest_moments(config, tables, test)
     events = People(config.dataset, tables).events
-    asked = {
-        name: ask(config, path, moments, events) for name, path in (("live", live), ("full", full), ("warm", warm))
-    }
+    bundles = {"live": live, "full": full, "warm": warm}
+    asked = {name: ask(config, path, moments, events) for name, path in bundles.items()}
     k = config.evaluation.k
     ndcg = {name: _by_user(one, k) for name, one in asked.items()}
     return {
@@ -74,7 +72,7 @@ def measure(config: TrainingConfig, tables: Tables, folder: Path, epochs: int) -
         "systems": {name: accuracy(Judged(*one.shown), k) for name, one in asked.items()},
         "warm_minus_full": paired_interval(ndcg["warm"], ndcg["full"], config.seed)._asdict(),
         "warm_minus_live": paired_interval(ndcg["warm"], ndcg["live"], config.seed)._asdict(),
-        "items": {name: len(open_bundle(one.bundle.path).schema.items) for name, one in asked.items()},
+        "items": {name: len(one.bundle.schema.items) for name, one in asked.items()},
     }
 
 
@@ -90,19 +88,18 @@ def _timed(work: Callable[[], Path]) -> tuple[Path, float]:
 def page(result: dict[str, Any]) -> str:
     """RESULTS.md."""
     k = next(name for name in result["systems"]["full"] if name.startswith("ndcg"))
-    columns = list(result["systems"]["full"])
-    body = [
-        f"| {name} | {' | '.join(f'{one[column]:.4f}' for column in columns)} |"
-        for name, one in result["systems"].items()
-    ]
+    systems = result["systems"]
+    columns = list(systems["full"])
+    rows = {name: " | ".join(f"{one[column]:.4f}" for column in columns) for name, one in systems.items()}
+    body = [f"| {name} | {row} |" for name, row in rows.items()]
     gain = result["warm_minus_full"]
     return "\n".join([
         "# A warm start beside a full training",
         "",
         f"`{result['command']}`, {result['when']}, commit {result['commit']}, on {result['hardware']}.",
         "",
-        f"Everybody's last turn held out, {result['moments']} moments; `live` knows all but the last tenth of the rest, "
-        f"`full` was trained on all of it from nothing, `warm` went on from `live` for {result['epochs']} epochs.",
+        f"Everybody's last turn is held out, {result['moments']} moments; `live` knows all but the last tenth of the "
+        f"rest, `full` was trained on all of it from nothing, `warm` went on from `live`: {result['epochs']} epochs.",
         "",
         f"| system | {' | '.join(columns)} |",
         f"|---|{'---:|' * len(columns)}",
