@@ -111,14 +111,16 @@ def recommend(
     k: int = 10,
     where: str | None = None,
     processes: int | None = None,
+    consent: Path | str | None = None,
 ) -> int:
     """Write lists for many people to a Parquet file of user_id, item_id, rank (from 1) and score; returns its rows.
 
     People and events come from the tables of `config` or from the state at the URL `state`. `users` is a file whose
     user_id column says for whom, `history` a table in place of the config's events, `at` the moment of the requests
     (RFC 3339, or a sequence number): by default the newest event, or now with `state`. `where` is a filter that every
-    item must pass (docs/filters.md). The work is spread over `processes`, by default one for each core. Raises
-    ConfigError unless exactly one of `config` and `state` is given, RequestError for a text that is no filter,
+    item must pass (docs/filters.md). The work is spread over `processes`, by default one for each core. With `state`,
+    `consent` is the file whose `serving.consent` section the service has too: what it means that nobody was asked.
+    Raises ConfigError unless exactly one of `config` and `state` is given, RequestError for a text that is no filter,
     BundleError and DataError.
     """
     from serving.bulk.batch import recommend_to_file
@@ -134,6 +136,7 @@ def recommend(
         k=k,
         where=where,
         processes=processes,
+        consent=None if consent is None else Path(consent),
     )
 
 
@@ -334,6 +337,7 @@ def evaluate_(config: Path, run: Path | None, share: float, k: int) -> None:
 @click.option("--k", default=10, show_default=True, help="Items per person.")
 @click.option("--filter", "where", help="What every item must fulfil, such as 'price < 20' (docs/filters.md).")
 @click.option("--processes", type=click.IntRange(1), help="How many to spread the work over; one for each core.")
+@click.option("--consent", type=click.Path(path_type=Path), help="With --state: file with a `serving.consent` section.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Parquet file to write.")
 def recommend_(bundle: Path, output: Path, **chosen: Any) -> None:
     """Write lists for many people: user_id, item_id, rank, score."""
@@ -499,6 +503,34 @@ def load_state(config: Path, state: str) -> None:
     store = open_state(state)
     stored = load_tables_into_state(store, load_tables(file.dataset, file.folder)).stored
     click.echo(f"{stored} new events in {without_password(state)}")
+
+
+@state.command("rebuild")
+@STATE
+def rebuild_state(state: str) -> None:
+    """Make again what follows from the log of events; stop whatever writes first."""
+    from contextlib import closing
+
+    from serving.state import open_upkeep
+
+    with closing(open_upkeep(state)) as upkeep:
+        for table, rows in upkeep.rebuild().items():
+            click.echo(f"{table}: {rows} rows made again")
+
+
+@state.command("copy")
+@click.option("--from", "source", required=True, help="URL of the state that is copied; stop whatever writes to it.")
+@click.option("--to", "target", required=True, help="URL of a new state, or of a copy that was broken off.")
+def copy_state(source: str, target: str) -> None:
+    """Take everything to another store, whatever its kind, and read it again there."""
+    from tqdm import tqdm
+
+    from serving.state import open_upkeep
+    from serving.state.upkeep import copy_store
+
+    with tqdm(desc="copying", unit=" rows", disable=None, leave=False) as bar:
+        counts = copy_store(open_upkeep(source), open_upkeep(target), bar.update)
+    click.echo(", ".join(f"{rows} {table}" for table, rows in sorted(counts.items()) if rows) or "nothing was held")
 
 
 @main.command()

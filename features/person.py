@@ -4,8 +4,8 @@ The pipeline answers from this record alone, so that training, batch and the ser
 from their own store and get the same answer.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,6 +96,14 @@ class Person:
                 break
             value = change.value
         return value
+
+    def without_attributes(self, names: Collection[str]) -> "Person":
+        """The person as if these attributes had never been known."""
+        return replace(
+            self,
+            attributes={name: value for name, value in self.attributes.items() if name not in names},
+            changes={name: each for name, each in self.changes.items() if name not in names},
+        )
 
     def taken_until(self, moment: int) -> Taken:
         """What was taken at or before a moment. `taken` must not hold anything later, unless its newest does."""

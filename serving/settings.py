@@ -1,9 +1,12 @@
 """How the pipeline answers, which a bundle carries, and how the service runs, which a restart may change."""
 
+from pathlib import Path
+
 from pydantic import Field
 
+from features.consent import OPT_IN, ConsentRules
 from features.person import RECENT_EVENTS
-from features.strict import StrictConfig
+from features.strict import StrictConfig, read_yaml
 from serving.access.settings import AccessConfig
 from serving.person.settings import PrivacyConfig, RetentionConfig
 from serving.retrieval.device import Device
@@ -40,6 +43,8 @@ class PipelineSettings(StrictConfig):
 class ServingConfig(StrictConfig):
     """The `serving` section of a configuration file."""
 
+    consent: ConsentRules = OPT_IN
+    """What it means, by purpose, that a live person never answered. By default they have not agreed."""
     device: Device = "cpu"
     """Where user tower and ranker run and items are searched. `cuda` needs a GPU and `requirements/serving-gpu.txt`, or
     is refused; each worker holds its own copy of the item vectors there."""
@@ -73,3 +78,8 @@ class ServingConfig(StrictConfig):
     none of them is told in the first."""
     newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
     """Newest events of a person that are read from the state; not fewer than the bundle's `pipeline.max_events`."""
+
+
+def read_serving(path: Path) -> ServingConfig:
+    """The `serving` section of a file, or the defaults. Raises ConfigError."""
+    return ServingConfig.parse(read_yaml(path).get("serving") or {}, "serving")

@@ -23,6 +23,7 @@ from serving.bulk.desk import recommend_batch
 from serving.desk.desk import Desk
 from serving.items.desk import change_items
 from serving.items.requests import ItemsRequest
+from serving.person.consent import ConsentReply, ConsentRequest, consent
 from serving.person.explain import ExplainReply, ExplainRequest, explain
 from serving.person.privacy import (
     ArchiveReply,
@@ -102,6 +103,7 @@ ENDPOINTS = (
     ),
     Endpoint("/v1/items", "catalogue", ItemsRequest, ItemsReply, change_items, lane="writes"),
     Endpoint("/v1/profile", "person", ProfileRequest, ProfileReply, Desk.profile, lane="writes", by_token=True),
+    Endpoint("/v1/consent", "person", ConsentRequest, ConsentReply, consent, lane="writes", by_token=True),
     Endpoint("/v1/tokens", "person", TokenRequest, TokenReply, make_token, lane="writes"),
     Endpoint("/v1/privacy/export", "person", ExportRequest, ArchiveReply, export, lane="writes", by_token=True),
     Endpoint("/v1/privacy/erase", "person", EraseRequest, EraseReply, erase, lane="writes", by_token=True),

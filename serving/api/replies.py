@@ -115,6 +115,9 @@ class ListReply(Stamped, frozen=True, kw_only=True):
     degraded: list[Literal["state", "explanations", "ranker"]] | None = None
     """What the answer had to do without: what is stored of the person, because the store does not answer; reasons, or
     the ranker, because time was short."""
+    not_personal: Literal["denied", "unknown", "state"] | None = None
+    """When nothing of the person was read but their consent, and the list follows from the context alone: because they
+    denied `personalize`, because they were never asked, or because the store does not answer."""
 
 
 class EventReply(Reply, frozen=True, kw_only=True):
@@ -122,7 +125,8 @@ class EventReply(Reply, frozen=True, kw_only=True):
 
     event_id: str | None = None
     """Left out when the event has none that can be read."""
-    status: Literal["stored", "duplicate", "rejected"]
+    status: Literal["stored", "duplicate", "rejected", "not_stored"]
+    """`not_stored`: the person agreed to no purpose for which events are stored."""
     field: str | None = None
     """The field for which the event was rejected."""
     message: str | None = None
@@ -135,6 +139,7 @@ class EventsReply(Stamped, frozen=True, kw_only=True):
     stored: int
     duplicate: int
     rejected: int
+    not_stored: int
     results: list[EventReply]
 
 
@@ -234,6 +239,8 @@ class UserListReply(Reply, frozen=True, kw_only=True):
     """When the request had a filter."""
     degraded: list[Literal["state"]] | None = None
     """What the list had to do without: what is stored of the user, because the store does not answer."""
+    not_personal: Literal["denied", "unknown", "state"] | None = None
+    """When nothing of the user was read but their consent, as in /v1/recommend."""
     error: ErrorDetail | None = None
     """Why this user has no list; the others have theirs."""
 
@@ -252,10 +259,11 @@ def list_reply(
     *,
     words: Words | None = None,
     without: Sequence[Literal["state"]] = (),
+    not_personal: Literal["denied", "unknown", "state"] | None = None,
 ) -> ListReply:
     """A pipeline's answer as JSON has it, with reasons and times when there are `words` to tell them in.
 
-    `without` names what the pipeline was not given.
+    `without` names what the pipeline was not given, `not_personal` why nothing of the person.
     """
     short = answer.shortfall
     reasoned = None if answer.degraded else words
@@ -270,6 +278,7 @@ def list_reply(
         language=reasoned.language.name if reasoned else None,
         language_missing=reasoned.missing if reasoned else None,
         degraded=[*without, *answer.degraded] or None,
+        not_personal=not_personal,
     )
 
 

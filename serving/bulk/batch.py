@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from features.consent import OPT_IN
 from features.errors import ConfigError, DataError
 from features.moments import to_moment
 from serving.answers import MAX_K
@@ -17,6 +18,7 @@ from serving.bulk.lists import COLUMNS, Group, ListMaker, items_now
 from serving.bulk.people import Crowd, people_of_state, people_of_tables, wanted_users
 from serving.bulk.processes import cores, in_order
 from serving.bundle import open_bundle
+from serving.settings import read_serving
 from serving.state import absolute_url, open_state
 
 GROUP_USERS = 100
@@ -38,12 +40,14 @@ def recommend_to_file(
     k: int,
     where: str | None = None,
     processes: int | None = None,
+    consent: Path | None = None,
 ) -> int:
     """Lists for the people of a config's tables or of the state; returns the number of rows written.
 
     `users` limits to its `user_id` column; `history` takes the place of the config's table of events; `at` is
     RFC 3339, or a sequence number where events have no time; `where` is a filter; `processes`, one for each core if
-    None, change nothing but the time. Raises ConfigError when neither or both sources are named, RequestError for a
+    None, change nothing but the time; `consent` is the file whose `serving.consent` says what the silence of the people
+    of the state means. Raises ConfigError when neither or both sources are named, RequestError for a
     text that is no filter, DataError when there is nobody, and ProcessError when a process dies.
     """
     if (config is None) == (state is None):
@@ -54,6 +58,8 @@ def recommend_to_file(
         raise ConfigError(f"must be from 1 to {MAX_PROCESSES}; got {processes}", field="--processes")
     if state is not None and history is not None:
         raise ConfigError("--history replaces the events of --config; it cannot go with --state")
+    if config is not None and consent is not None:
+        raise ConfigError("--consent is about the people of --state; those of --config have `dataset.consent`")
     opened = open_bundle(bundle.resolve())
     url = None if state is None else absolute_url(state)
     with closing(open_state(url or "sqlite://:memory:")) as store:
@@ -66,6 +72,7 @@ def recommend_to_file(
             moment=crowd.newest if at is None else _moment(at, timed=opened.schema.timed),
             k=k,
             where=where,
+            consent=OPT_IN if consent is None else read_serving(consent).consent,
         )
         return write_lists(maker, crowd, crowd.users() if users is None else wanted_users(users), output, processes)
 

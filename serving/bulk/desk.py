@@ -53,6 +53,7 @@ def _list_of(desk: Desk, request: BatchRequest, user_id: str, request_id: str) -
         shortfall=reply.shortfall,
         filtering=reply.filtering,
         degraded=["state"] if reply.degraded else None,
+        not_personal=reply.not_personal,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from features.consent import OPT_IN, ConsentRules
 from features.person import Person
 from serving.answers import Query
 from serving.bulk.people import reader_of_state
@@ -51,6 +52,8 @@ class ListMaker(NamedTuple):
     k: int
     where: str | None
     """A filter."""
+    consent: ConsentRules = OPT_IN
+    """What silence means, when people are read from the state."""
 
     def open(self) -> Callable[[Group], pa.RecordBatch]:
         """What makes the rows of a group: user_id, item_id, rank from 1, and score.
@@ -60,7 +63,7 @@ class ListMaker(NamedTuple):
         pipeline = Pipeline(self._bundle())
         dataset = pipeline.bundle.schema.dataset
         query = Query(k=self.k, filter=None if self.where is None else FilterReader(dataset).read(self.where))
-        read = None if self.state is None else reader_of_state(self.state, dataset)
+        read = None if self.state is None else reader_of_state(self.state, dataset, self.consent)
 
         def rows_of(group: Group) -> pa.RecordBatch:
             people = map(read, group.users) if group.people is None and read else group.people or ()

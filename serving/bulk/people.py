@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from features.config import read_config
-from features.consent import Purpose
+from features.consent import ConsentRules, Purpose
 from features.consenting import consenting
 from features.dataset import DatasetConfig
 from features.encoders import as_id
@@ -17,6 +18,7 @@ from features.moments import SECOND
 from features.people import People
 from features.person import Person
 from features.tables import load_tables
+from serving.desk.permission import permitted_past
 from serving.state import State, open_state
 
 
@@ -56,11 +58,18 @@ def people_of_state(store: State) -> Crowd:
     return Crowd(store.user_ids, None, round(time.time() * SECOND))
 
 
-def reader_of_state(url: str, dataset: DatasetConfig) -> Callable[[str], Person]:
-    """What reads a record from the state, as the service does."""
+def reader_of_state(url: str, dataset: DatasetConfig, rules: ConsentRules) -> Callable[[str], Person]:
+    """What reads from the state what each user allows, as the service does."""
     store = open_state(url)
     exposures = [name for name, kind in dataset.types.items() if kind.sign == "exposure"]
-    return lambda user: store.person(user, without=exposures)
+    demographics = dataset.users.demographics
+
+    def read(user: str) -> Person:
+        now = round(time.time() * SECOND)
+        whole = partial(store.person, user, without=exposures)
+        return permitted_past(store, user, None, rules, now, demographics, whole).person
+
+    return read
 
 
 def wanted_users(path: Path) -> list[str]:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
 from time import time
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from features.consent import OPT_IN, ConsentRules
 from features.errors import StateError
 from features.moments import SECOND, to_text
 from features.person import RECENT_EVENTS, Person
@@ -30,6 +31,7 @@ from serving.budget import NEVER, Deadline, UsualTimes
 from serving.desk.breaker import Breaker
 from serving.desk.inline import with_events
 from serving.desk.intake import Intake, event_reply
+from serving.desk.permission import NotPersonal, Permitted, admitting, permitted_past
 from serving.desk.watching import watch_events, watch_list
 from serving.filters import Filter, FilterReader
 from serving.pipeline import Pipeline
@@ -44,6 +46,17 @@ def wall_clock() -> int:
     return int(time() * SECOND)
 
 
+class Asking(NamedTuple):
+    """Who asks for a list, as far as the answer may know them."""
+
+    person: Person
+    moment: int
+    without: tuple[Literal["state"], ...]
+    """What the answer must do without."""
+    not_personal: NotPersonal | None
+    """Why nothing is known of the person."""
+
+
 class Desk:
     """Answers from one pipeline and one store; safe to call from several threads."""
 
@@ -56,11 +69,14 @@ class Desk:
         clock: Callable[[], int] = wall_clock,
         tokens: Tokens | None = None,
         languages: Sequence[str] = ("en", "pl"),
+        consent: ConsentRules = OPT_IN,
     ) -> None:
         """`newest` events of a person are read; `clock` gives the present moment; `tokens` signs for persons.
 
-        Reasons are told in `languages`. Raises ConfigError for a language without sentences.
+        Reasons are told in `languages`. Raises ConfigError for a language without sentences. `consent` says what it
+        means that a person never answered.
         """
+        self.consent = consent
         self.tokens = tokens or Tokens()
         self._languages = Languages(languages)
         self.item_log = item_log
@@ -93,6 +109,7 @@ class Desk:
         self.pipeline = pipeline
         self._intake = Intake(schema)
         self._filters = FilterReader(schema.dataset)
+        self._demographics = schema.dataset.users.demographics
         self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
 
     @property
@@ -107,7 +124,7 @@ class Desk:
 
     def recommend(self, request: RecommendRequest, request_id: str, until: float = NEVER) -> ListReply:
         """The items that this person should see."""
-        person, moment, without = self.asking(request)
+        person, moment, without, not_personal = self.asking(request)
         query = Query(
             k=request.k,
             exclude=request.exclude,
@@ -119,17 +136,17 @@ class Desk:
         watch_list("recommend", self.pipeline.bundle, answer)
         self._learn(answer, explained=request.explain and not answer.degraded)
         words = self.words(request.spoken) if request.explain else None
-        return list_reply(answer, request_id, self.bundle, words=words, without=without)
+        return list_reply(answer, request_id, self.bundle, words=words, without=without, not_personal=not_personal)
 
     def rank(self, request: RankRequest, request_id: str, until: float = NEVER) -> ListReply:
         """The given items in this person's order."""
-        person, moment, without = self.asking(request)
+        person, moment, without, not_personal = self.asking(request)
         budget = Deadline(until, self._usual)
         query = Query(filter=self.filter(request.filter), explain=request.explain, budget=budget)
         answer = self.pipeline.rank(person, request.item_ids, query, moment)
         watch_list("rank", self.pipeline.bundle, answer)
         words = self.words(request.spoken) if request.explain else None
-        return list_reply(answer, request_id, self.bundle, words=words, without=without)
+        return list_reply(answer, request_id, self.bundle, words=words, without=without, not_personal=not_personal)
 
     def similar(self, request: SimilarRequest, request_id: str) -> ListReply:
         """The items that go with the given ones."""
@@ -139,19 +156,21 @@ class Desk:
         return list_reply(answer, request_id, self.bundle)
 
     def events(self, request: EventsRequest, request_id: str) -> EventsReply:
-        """Store each event that is right; the very next answer of any worker knows them."""
+        """Store each event that is right, of people who agreed; the very next answer of any worker knows them."""
         now = self.clock()
         checked = [self._intake.posted(content, now) for content in request.events]
-        outcomes = iter(self._state.append([one for one in checked if isinstance(one, StoredEvent)]))
+        events = [one for one in checked if isinstance(one, StoredEvent)]
+        outcomes = iter(self._state.append(events, admitting(self.consent, now)))
         results = [event_reply(one, next(outcomes)) if isinstance(one, StoredEvent) else one for one in checked]
         statuses = [result.status for result in results]
-        watch_events(statuses, (one for one in checked if isinstance(one, StoredEvent)), now)
+        watch_events(statuses, events, now)
         return EventsReply(
             request_id=request_id,
             bundle=self.bundle,
             stored=statuses.count("stored"),
             duplicate=statuses.count("duplicate"),
             rejected=statuses.count("rejected"),
+            not_stored=statuses.count("not_stored"),
             results=results,
         )
 
@@ -184,26 +203,41 @@ class Desk:
         """Raises RequestError that says where the text is no filter."""
         return None if text is None else self._filters.read(text)
 
-    def asking(self, request: PersonalRequest) -> tuple[Person, int, tuple[Literal["state"], ...]]:
+    def asking(self, request: PersonalRequest) -> Asking:
         """The person as of this request, its moment, and what the answer must do without.
 
-        While the store does not answer, nothing is known but what the request says. The moment is `context.time`;
-        without it the present, or the person's newest event if that is later: a clock that runs ahead must not hide
-        what was just done.
+        Who does not allow personal lists is a stranger here, whatever the request says they did; so is everybody
+        while the store does not answer, because nobody knows then who withdrew. The moment is `context.time`; without
+        it the present, or the person's newest event if that is later: a clock that runs ahead must not hide what was
+        just done.
         """
         now = self.clock()
         context = self._intake.context(request.context)
         inline = [self._intake.event(event, now, f"events.{place}.") for place, event in enumerate(request.events)]
         without: tuple[Literal["state"], ...] = ()
         try:
-            stored, known = self._breaker.call(lambda: (self._read(request, self._newest), self._known(inline)))
+            past, known = self._breaker.call(lambda: self._permitted(request, inline, now))
         except StateError:
-            stored, known, without = Person(), set[str](), ("state",)
-        new = [one for one in inline if one.event_id not in known and one.type not in self._exposures]
-        person = replace(with_events(stored, new), context=context)
-        if request.context.time is not None:
-            return person, request.context.time, without
-        return person, max([now, *person.events.moments[-1:].tolist()]), without
+            past, known, without = Permitted(Person(), "state"), set[str](), ("state",)
+        told = () if past.not_personal else inline
+        new = [one for one in told if one.event_id not in known and one.type not in self._exposures]
+        person = replace(with_events(past.person, new), context=context)
+        newest = max([now, *person.events.moments[-1:].tolist()])
+        moment = newest if request.context.time is None else request.context.time
+        return Asking(person, moment, without, past.not_personal)
+
+    def _permitted(self, request: PersonRequest, inline: Sequence[StoredEvent], now: int) -> tuple[Permitted, set[str]]:
+        """What may be known of the person, and which of the inline events are stored already."""
+        past = permitted_past(
+            self._state,
+            request.user_id,
+            request.anonymous_id,
+            self.consent,
+            now,
+            self._demographics,
+            lambda: self._read(request, self._newest),
+        )
+        return past, set() if past.not_personal else self._known(inline)
 
     def _read(self, request: PersonRequest, newest: int) -> Person:
         return self._state.person(request.user_id, request.anonymous_id, newest=newest, without=self._exposures)

@@ -9,15 +9,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from features.errors import RequestError
-from features.moments import SECOND
 from features.schema import Schema
 from serving.api.problems import of_validation
 from serving.api.replies import EventReply
 from serving.api.requests import Context, Event, InlineEvent
+from serving.desk.permission import CLOCK_SKEW
 from serving.state.protocol import Outcome, StoredEvent
-
-CLOCK_SKEW = 600 * SECOND
-"""An event may come from a clock that runs this far ahead, in ms."""
 
 
 class Intake:

@@ -114,7 +114,15 @@ def _worker(
     open_checked = partial(open_snapshot, log=log, newest_events=config.newest_events, device=config.device)
     snapshot = up_to_date(open_checked(path), log)
     guard = guard_of(environment, config, keys)
-    desk = Desk(snapshot.pipeline, state, log, config.newest_events, tokens=guard.tokens, languages=config.languages)
+    desk = Desk(
+        snapshot.pipeline,
+        state,
+        log,
+        config.newest_events,
+        tokens=guard.tokens,
+        languages=config.languages,
+        consent=config.consent,
+    )
     live = Live(snapshot, desk)
     leave_alone()
     lock, url = machine_lock(Path(registry) if registry else path), environment.get("TAILORBIRD_STATE", DEFAULT_URL)

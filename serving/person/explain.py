@@ -77,11 +77,13 @@ class ExplainReply(Stamped, frozen=True, kw_only=True):
     """What was asked for in its place, when there are no sentences in it."""
     degraded: list[Literal["state"]] | None = None
     """What the answer had to do without: what is stored of the person, because the store does not answer."""
+    not_personal: Literal["denied", "unknown", "state"] | None = None
+    """When nothing of the person was read but their consent, as in /v1/recommend."""
 
 
 def explain(desk: Desk, request: ExplainRequest, request_id: str) -> ExplainReply:
     """Asked exactly as /v1/recommend would be, and told for one item."""
-    person, moment, without = desk.asking(request)
+    person, moment, without, not_personal = desk.asking(request)
     query = Query(k=request.k, exclude=request.exclude, filter=desk.filter(request.filter))
     standing = desk.pipeline.explain(person, request.item_id, query, moment)
     words = desk.words(request.spoken)
@@ -102,6 +104,7 @@ def explain(desk: Desk, request: ExplainRequest, request_id: str) -> ExplainRepl
         language=words.language.name,
         language_missing=words.missing,
         degraded=list(without) or None,
+        not_personal=not_personal,
     )
 
 

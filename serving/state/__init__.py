@@ -1,6 +1,5 @@
 """The store of what is known of people, of item changes and of who asked: protocols, a file per backend, a URL."""
 
-from features.errors import ConfigError
 from serving.state.audit_log import AuditLog
 from serving.state.event_log import EventLog
 from serving.state.item_log import ItemLog
@@ -9,12 +8,16 @@ from serving.state.places import SqlitePlace, place_of, without_password
 from serving.state.protocol import State
 from serving.state.redis.event_log import RedisEventLog
 from serving.state.redis.item_log import RedisItemLog
+from serving.state.redis.key_store import RedisKeyStore
 from serving.state.redis.state import RedisState
+from serving.state.redis.upkeep import RedisUpkeep
 from serving.state.sqlite import SqliteState
 from serving.state.sqlite_event_log import SqliteEventLog
 from serving.state.sqlite_item_log import SqliteItemLog
 from serving.state.sqlite_key_store import SqliteKeyStore
+from serving.state.sqlite_upkeep import SqliteUpkeep
 from serving.state.tables import load_tables_into_state
+from serving.state.upkeep import Upkeep
 
 __all__ = [
     "DEFAULT_URL",
@@ -23,6 +26,7 @@ __all__ = [
     "ItemLog",
     "KeyStore",
     "State",
+    "Upkeep",
     "absolute_url",
     "in_memory",
     "load_tables_into_state",
@@ -30,6 +34,7 @@ __all__ = [
     "open_item_log",
     "open_key_store",
     "open_state",
+    "open_upkeep",
     "without_password",
 ]
 
@@ -69,12 +74,16 @@ def open_event_log(url: str = DEFAULT_URL, patience: float = 10.0) -> EventLog:
     return SqliteEventLog(place.path, patience) if isinstance(place, SqlitePlace) else RedisEventLog(place, patience)
 
 
+def open_upkeep(url: str = DEFAULT_URL, patience: float = 10.0) -> Upkeep:
+    """Open the store that a URL names for its upkeep; URLs and errors are those of `open_state`."""
+    place = place_of(url)
+    return SqliteUpkeep(place.path, patience) if isinstance(place, SqlitePlace) else RedisUpkeep(place, patience)
+
+
 def open_key_store(url: str = DEFAULT_URL, patience: float = 10.0) -> KeyStore:
     """Open the API keys in the store that a URL names; as `open_item_log`."""
     place = place_of(url)
-    if isinstance(place, SqlitePlace):
-        return SqliteKeyStore(place.path, patience)
-    raise ConfigError("API keys are not kept in Redis yet", field="state")
+    return SqliteKeyStore(place.path, patience) if isinstance(place, SqlitePlace) else RedisKeyStore(place, patience)
 
 
 def absolute_url(url: str) -> str:

@@ -45,6 +45,7 @@ _INSERT_EVENT = """
 INSERT INTO events (person, event_id, item_id, type, moment, value, context, request_id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING
 """
+_IS_STORED = "SELECT 1 FROM events WHERE event_id = ?"
 _SET_ATTRIBUTE = "INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)"
 # No GROUP BY: SQLite would scan the whole log by its index of persons instead of the new rows by number.
 _TAKE_NEW = """
@@ -226,13 +227,17 @@ class _Persons:
 
     def admitted(self, user_id: str | None, anonymous_id: str | None = None) -> int | None:
         """The person, unless nothing may be stored of them; of who is refused there is no new id either."""
+        return self.of(user_id, anonymous_id) if self.admits(user_id, anonymous_id) else None
+
+    def admits(self, user_id: str | None, anonymous_id: str | None = None) -> bool:
+        """Whether anything may be stored of the person."""
         key = _key(user_id, anonymous_id)
         if self._admit is not everyone and key not in self._seen and key not in self._refused:
             person = person_of(self._connection, anonymous=key[0], outside_id=key[1])
             said = [] if person is None else read_statements(self._connection, [person])
             if not self._admit(said):
                 self._refused.add(key)
-        return None if key in self._refused else self.of(user_id, anonymous_id)
+        return key not in self._refused
 
     def of(self, user_id: str | None, anonymous_id: str | None = None) -> int:
         key = _key(user_id, anonymous_id)
@@ -260,9 +265,11 @@ def _append(connection: sqlite3.Connection, events: Sequence[StoredEvent], admit
 def _append_one(connection: sqlite3.Connection, gate: Gate, persons: "_Persons", event: StoredEvent) -> Outcome:
     if not _allowed(gate, event):
         return "erased"
-    person = persons.admitted(event.user_id, event.anonymous_id)
-    if person is None:
+    if not persons.admits(event.user_id, event.anonymous_id):
         return "not_stored"
+    if connection.execute(_IS_STORED, (event.event_id,)).fetchone():
+        return "duplicate"  # which makes nobody known
+    person = persons.of(event.user_id, event.anonymous_id)
     return "stored" if connection.execute(_INSERT_EVENT, _row(person, event)).rowcount else "duplicate"
 
 

@@ -22,6 +22,7 @@ import pytest
 import redis
 import uvicorn
 
+from features.consent import ConsentRules, Purpose
 from features.dataset import DatasetConfig
 from features.events import AttributeTable, EventTable
 from features.person import Person
@@ -44,6 +45,8 @@ from serving.state.protocol import State
 
 ITEMS = 30
 MEMORY = "sqlite://:memory:"
+AGREED = ConsentRules.parse({purpose.value: {"unknown": "granted", "basis": "a test"} for purpose in Purpose})
+"""Rules for tests that are about something else: who was not asked agrees to everything."""
 SHOP = DatasetConfig.parse(
     {
         "order": {"time": "time"},
@@ -248,10 +251,16 @@ def item_log() -> Iterator[ItemLog]:
     opened.close()
 
 
+@pytest.fixture(scope="session")
+def agreed() -> ConsentRules:
+    """`AGREED`, for tests that make their own desk."""
+    return AGREED
+
+
 @pytest.fixture
 def desk(stand_in: StandIn, state: State, item_log: ItemLog) -> Desk:
     """A desk whose present is the year 2026-01-01T00:00:00Z."""
-    return Desk(cast("Pipeline", stand_in), state, item_log, clock=lambda: 1_767_225_600_000)
+    return Desk(cast("Pipeline", stand_in), state, item_log, clock=lambda: 1_767_225_600_000, consent=AGREED)
 
 
 async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
@@ -272,7 +281,8 @@ def open_guard() -> Guard:
 
 def worker_before(desk: Desk, guard: Guard | None = None) -> Worker:
     """A worker of one desk that nothing replaces; without a guard it is open to everybody."""
-    nothing = Snapshot(cast("Any", None), merged=0, delta=cast("Any", ()), pipeline=cast("Any", None), number=0)
+    bundle = SimpleNamespace(manifest={}, schema=SimpleNamespace(timed=False))
+    nothing = Snapshot(cast("Any", bundle), merged=0, delta=cast("Any", ()), pipeline=cast("Any", None), number=0)
     return Worker(Live(nothing, desk), guard or open_guard())
 
 
@@ -325,7 +335,7 @@ def run_door() -> Iterator[Callable[..., str]]:
 @pytest.fixture(scope="module")
 def client(run_door: Callable[..., str]) -> Iterator[httpx.Client]:
     """A client of a server that is ready, one for all tests of a module."""
-    url = run_door(lambda: Desk(cast("Pipeline", StandIn()), open_state(MEMORY), open_item_log(MEMORY)))
+    url = run_door(lambda: Desk(cast("Pipeline", StandIn()), open_state(MEMORY), open_item_log(MEMORY), consent=AGREED))
     with httpx.Client(base_url=url, timeout=20) as opened:
         while opened.get("/readyz").status_code != 200:
             time.sleep(0.01)

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from features.consent import ConsentRules
 from features.errors import StateError
 from features.person import Events, Person
 from serving.answers import Query, Stage
@@ -173,9 +174,9 @@ def bring_back(folder: Path) -> None:
 
 
 def test_a_store_that_is_gone_is_missed_and_found_again(
-    run_door: Callable[..., str], stand_in: Any, store: State, item_log: ItemLog, tmp_path: Path
+    run_door: Callable[..., str], stand_in: Any, store: State, item_log: ItemLog, agreed: ConsentRules, tmp_path: Path
 ) -> None:
-    url = run_door(lambda: Desk(cast("Pipeline", stand_in), store, item_log), deadline_ms=1_000)
+    url = run_door(lambda: Desk(cast("Pipeline", stand_in), store, item_log, consent=agreed), deadline_ms=1_000)
     with httpx.Client(base_url=url, timeout=20) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
 
@@ -214,9 +215,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def test_another_file_under_the_name_is_the_store_from_then_on(
-    stand_in: Any, store: State, item_log: ItemLog, tmp_path: Path
+    stand_in: Any, store: State, item_log: ItemLog, agreed: ConsentRules, tmp_path: Path
 ) -> None:
-    desk = Desk(cast("Pipeline", stand_in), store, item_log)
+    desk = Desk(cast("Pipeline", stand_in), store, item_log, consent=agreed)
     assert desk.events(EventsRequest(events=[event(1)]), "r").stored == 1
     hide(tmp_path)
     other = open_state(f"sqlite:///{tmp_path}/state.db")
@@ -226,9 +227,9 @@ def test_another_file_under_the_name_is_the_store_from_then_on(
 
 
 def test_a_locked_store_costs_no_more_than_its_patience(
-    stand_in: Any, store: State, item_log: ItemLog, tmp_path: Path
+    stand_in: Any, store: State, item_log: ItemLog, agreed: ConsentRules, tmp_path: Path
 ) -> None:
-    desk = Desk(cast("Pipeline", stand_in), store, item_log)
+    desk = Desk(cast("Pipeline", stand_in), store, item_log, consent=agreed)
     thief = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
     thief.execute("BEGIN IMMEDIATE")
     start = time.perf_counter()

@@ -11,7 +11,7 @@ from serving.bundle import open_bundle
 from serving.lifecycle import launch
 from serving.lifecycle.opening import open_worker, serving_config
 from serving.retrieval import device
-from serving.device import CPU, CUDA, open_session, require_provider
+from serving.retrieval.device import CPU, CUDA, open_session, require_provider
 from serving.retrieval.device_search import SEARCH, search_on
 from training.export.search import export_search
 

@@ -11,6 +11,7 @@ import httpx
 import prometheus_client
 import pytest
 
+from features.consent import ConsentRules
 from serving.access.conversation import is_local, is_loopback
 from serving.access.guard import Guard
 from serving.access.keys import NewKey, environment_line, keys_from_environment, new_key
@@ -63,7 +64,7 @@ class Shop(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def shop(run_door: Callable[..., str], new_stand_in: Callable[[], Any]) -> Iterator[Shop]:
+def shop(run_door: Callable[..., str], new_stand_in: Callable[[], Any], agreed: ConsentRules) -> Iterator[Shop]:
     store, state, tokens = open_key_store(MEMORY), open_state(MEMORY), Tokens(["s" * 32])
     keys: dict[str, NewKey] = {scope: new_key([scope], 0) for scope in SCOPES}
     for key in keys.values():
@@ -71,10 +72,12 @@ def shop(run_door: Callable[..., str], new_stand_in: Callable[[], Any]) -> Itera
     guard = Guard(
         store, tokens=tokens, clock=lambda: NOW + 0.5, settings=AccessConfig(token_rate=1_000, token_burst=1_000)
     )
-    desk = Desk(new_stand_in(), state, open_item_log(MEMORY), clock=lambda: NOW * 1000, tokens=tokens)
+    desk = Desk(new_stand_in(), state, open_item_log(MEMORY), clock=lambda: NOW * 1000, tokens=tokens, consent=agreed)
     url = run_door(lambda: desk, guard)
     with httpx.Client(base_url=url, timeout=20) as client:
-        while client.get("/readyz").status_code != HTTPStatus.OK:
+        end = time.monotonic() + 10
+        while (ready := client.get("/readyz")).status_code != HTTPStatus.OK:
+            assert time.monotonic() < end, ready.text
             time.sleep(0.01)
         yield Shop(client, keys, store, state, guard, tokens)
 

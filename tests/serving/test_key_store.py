@@ -10,14 +10,13 @@ from serving.state import KeyStore, open_key_store, open_state
 from serving.state.audit_log import Deed
 from serving.state.key_store import StoredKey
 
-BACKENDS = {"sqlite file": "sqlite:///{folder}/state.db", "sqlite memory": "sqlite://:memory:"}
 WEB = StoredKey("a1", "the web shop", ("recommend", "events"), b"\0" * 32, 5)
 OPERATOR = StoredKey("b2", "Zażółć", ("admin",), b"\xff" * 32, 6, 99, 2.5, 10)
 
 
-@pytest.fixture(params=BACKENDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeyStore]:
-    opened = open_key_store(BACKENDS[request.param].format(folder=tmp_path))
+@pytest.fixture
+def store(store_url: str) -> Iterator[KeyStore]:
+    opened = open_key_store(store_url)
     yield opened
     opened.close()
 

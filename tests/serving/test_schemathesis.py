@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from features.consent import ConsentRules
 from serving.access.guard import Guard
 from serving.access.keys import new_key
 from serving.access.scopes import SCOPES
@@ -21,12 +22,14 @@ MEMORY = "sqlite://:memory:"
 
 
 def test_every_answer_is_as_documented(
-    run_door: Callable[..., str], new_stand_in: Callable[[], Any], tmp_path: Path
+    run_door: Callable[..., str], new_stand_in: Callable[[], Any], agreed: ConsentRules, tmp_path: Path
 ) -> None:
     """With a key; that there is no answer without one is one of its checks."""
     key, store = new_key(SCOPES, 0), open_key_store(MEMORY)
     store.add(key.stored, Deed("keys_create", "root", 0))
-    url = run_door(lambda: Desk(new_stand_in(), open_state(MEMORY), open_item_log(MEMORY)), Guard(store))
+    url = run_door(
+        lambda: Desk(new_stand_in(), open_state(MEMORY), open_item_log(MEMORY), consent=agreed), Guard(store)
+    )
     while httpx.get(f"{url}/readyz").status_code != httpx.codes.OK:
         time.sleep(0.01)
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(SETTINGS), "run", f"{url}/openapi.json"]

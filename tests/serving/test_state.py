@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from features.errors import ConfigError, RequestError, StateError
 from features.events import AttributeTable, Changes, EventTable, Tables
+from features.imported_consent import ImportedConsent
 from features.person import Person
 from features.statements import Statement, in_force
 from serving.state import absolute_url, in_memory, load_tables_into_state, open_state, without_password
@@ -237,8 +238,8 @@ def test_erase_takes_all_of_a_person_and_nothing_of_others(state: State) -> None
 
 def test_a_bulk_load_twice_stores_nothing_twice(state: State) -> None:
     events = [event(number, user_id=f"u{number % 7}") for number in range(100)]
-    assert state.load(events, batch=30) == (100, 0)
-    assert state.load(events, batch=30) == (0, 100)
+    assert state.load(events, batch=30) == (100, 0, 0)
+    assert state.load(events, batch=30) == (0, 100, 0)
     assert sum(len(state.person(user).events) for user in state.user_ids()) == 100
     assert state.newest_event() == 99
 
@@ -317,13 +318,15 @@ def tables() -> Tables:
             "plan": Changes(np.array([0, 0]), np.array([1, 4]), np.array(["free", "pro"], dtype=object)),
         },
     )
-    return Tables(events=events, users=users, items=replace(users, columns={}, changes={}), fingerprint="f")
+    consent = ImportedConsent((Statement("consent", "train", "granted", 0, "assumed: a test"),), {})
+    items = replace(users, columns={}, changes={})
+    return Tables(events=events, users=users, items=items, fingerprint="f", consent=consent)
 
 
 def test_tables_are_loaded_once(state: State) -> None:
-    assert load_tables_into_state(state, tables()) == (3, 0)
+    assert load_tables_into_state(state, tables()) == (3, 0, 0)
     before = [state.export(user) for user in ("ann", "bob", "eve")]
-    assert load_tables_into_state(state, tables()) == (0, 3)
+    assert load_tables_into_state(state, tables()) == (0, 3, 0)
     assert [state.export(user) for user in ("ann", "bob", "eve")] == before
     ann = state.person("ann")
     assert seen(ann) == ["i2", "i1"]

@@ -11,13 +11,12 @@ from features.statements import Statement
 from serving.state import State, open_state
 from serving.state.protocol import StoredEvent, UserAttributes, UserStatement
 
-BACKENDS = {"sqlite file": "sqlite:///{folder}/state.db", "sqlite memory": "sqlite://:memory:"}
 NOW = 1_000
 
 
-@pytest.fixture(params=BACKENDS)
-def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[State]:
-    opened = open_state(BACKENDS[request.param].format(folder=tmp_path))
+@pytest.fixture
+def state(store_url: str) -> Iterator[State]:
+    opened = open_state(store_url)
     yield opened
     opened.close()
 

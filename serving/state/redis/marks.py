@@ -8,12 +8,17 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from features.errors import StateError
 from features.tombstones import Marked, mark_of
 from serving.state.redis.connections import Calls
 
 KEY = "erasure_key"
 ANOTHER_KEY = -2
 """What a script returns that changed nothing, because the marks were made with another key than the store's."""
+
+CHANGED = -3
+"""What a script returns that changed nothing, because what was decided in this process no longer holds."""
+TRIES = 100
 
 
 class Marks:
@@ -31,10 +36,17 @@ class Marks:
         return self.of("visitor" if anonymous == "1" else "user", outside_id)
 
     def write(self, calls: Calls, script: str, arguments: Callable[[], Iterable[Any]]) -> Any:
-        """What a script returns whose first argument is the key; `arguments` are those with marks."""
-        while (answer := calls.write(script, self._key, *arguments())) == ANOTHER_KEY:
-            self.settle(calls)
-        return answer
+        """What a script returns whose first argument is the key; `arguments` are those with marks.
+
+        They are made again when they were made with another key, or of what is no longer so.
+        """
+        for _ in range(TRIES):
+            answer = calls.write(script, self._key, *arguments())
+            if answer not in (ANOTHER_KEY, CHANGED):
+                return answer
+            if answer == ANOTHER_KEY:
+                self.settle(calls)
+        raise StateError("the store did not answer: others write about the same people all the time", field="state")
 
     def settle(self, calls: Calls) -> str:
         """The key, made with the first erasure."""

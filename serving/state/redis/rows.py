@@ -81,7 +81,7 @@ def attributes_of(each: Iterable[Sequence[str]]) -> tuple[dict[str, Any], dict[s
     changes: dict[str, list[Change]] = {}
     for flat in each:
         fields, values = pairs(flat)
-        for (name, moment), value in zip(unpacked(fields), unpacked(values), strict=True):
+        for (name, moment), (value,) in zip(unpacked(fields), unpacked(values), strict=True):
             if moment == STATIC:
                 static[name] = value
             else:

@@ -1,7 +1,7 @@
 """The tables of the Redis store: rows of one person, one hash each, in the columns that the SQLite store has too.
 
 A field of the hash holds the columns of a row's key, its value the others, both as JSON arrays; a number that is the
-whole key stands there as it is.
+whole key stands there as it is. `taken`, which follows from the events, is told by type and item, with a line between.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class Table(NamedTuple):
 
 TABLES = {
     "events": Table(("number",), ("event_id", "item_id", "type", "moment", "value", "context", "request_id")),
-    "statements": Table(("number",), ("kind", "key", "moment", "value", "source")),
+    "statements": Table(("number",), ("kind", "key", "value", "moment", "source")),
     "audit_keys": Table(("number",), ("key",)),
     "taken": Table(("item_id", "type"), ("moment",)),
     "attributes": Table(("name", "moment"), ("value",)),

@@ -58,6 +58,37 @@ local function next_number() return digits(call('INCR', 'tb:number')) end
 -- Equal moments keep the order of numbers, and a type can be told without reading the event.
 local function in_order(number, kind) return string.format('%015d', number) .. kind end
 
+-- What an answer about a person's statements holds for: nobody when there is no such person.
+local function standing_of(anonymous, id)
+  local person = person_of(anonymous, id)
+  if not person then return 'nobody' end
+  local sum, numbers = 0, call('HKEYS', key_of(person, 'statements'))
+  for _, number in ipairs(numbers) do sum = sum + tonumber(number) end
+  return person .. ':' .. #numbers .. ':' .. digits(sum)
+end
+
+-- Who stands at ARGV[at], after their number: for each anonymous, id, mark, standing or '*', 1 if anything of them may be
+-- stored. And where what follows begins; nothing when one stands otherwise by now.
+local function people_at(at)
+  local people, last = {}, at + 5 * tonumber(ARGV[at])
+  for place = at + 1, last, 5 do
+    local anonymous, id, mark, standing, admitted = unpack(ARGV, place, place + 4)
+    if standing ~= '*' and standing ~= standing_of(anonymous, id) then return nil end
+    people[#people + 1] = {anonymous = anonymous, id = id, mark = mark, admitted = admitted == '1'}
+  end
+  return people, last + 1
+end
+
+local function person_in(people, place)
+  local one = people[tonumber(place)]
+  one.person = one.person or known_or_new(one.anonymous, one.id)
+  return one.person
+end
+
+local function keep_all(people, ...)
+  for _, one in ipairs(people) do if one.person then keep(one.person, ...) end end
+end
+
 local function take(person, item, kind, moment)
   local key, field = key_of(person, 'taken'), kind .. '\n' .. item
   local before = call('HGET', key, field)

@@ -1,14 +1,18 @@
--- ARGV: the key of marks or '', anonymous id, its mark, user id, its mark. 1 when they are one from now on, 0 when they
--- were, -1 when the visitor is another user, -2 when the key is another.
+-- ARGV: the key of marks or '', user and visitor as `people_at` has them, then the statements that the merge declares.
+-- 1 when they are one from now on, 0 when they were, -1 when the visitor is another user, -2 when the key is another,
+-- -3 when one of the people stands otherwise.
 if strange(ARGV[3]) then return -2 end
-local visitor = person_of('1', ARGV[4])
-if visitor and visitor == person_of('0', ARGV[6]) then return 0 end
+local people, first = people_at(4)
+if not people then return -3 end
+local user_id, visitor_id = people[1].id, people[2].id
+local visitor = person_of('1', visitor_id)
+if visitor and visitor == person_of('0', user_id) then return 0 end
 if visitor and is_user(visitor) then return -1 end
-local user = known_or_new('0', ARGV[6])
-local limit, receipt, moment = erased(ARGV[7])
-if limit then mark_erased(ARGV[5], moment, receipt) end
+local user = known_or_new('0', user_id)
+local limit, receipt, moment = erased(people[1].mark)
+if limit then mark_erased(people[2].mark, moment, receipt) end
 if not visitor then
-  name_person(user, '1', ARGV[4])
+  name_person(user, '1', visitor_id)
   keep(user, 'ids')
   return 1
 end
@@ -39,6 +43,7 @@ for at = 1, #taken, 2 do
   local kind, item = string.match(taken[at], '^(.-)\n(.*)$')
   take(user, item, kind, taken[at + 1])
 end
+for at = first, #ARGV do call('HSET', key_of(user, 'statements'), next_number(), ARGV[at]) end
 for _, id in ipairs(call('ZRANGE', key_of(visitor, 'ids'), 0, -1)) do name_person(user, '1', id) end
 
 -- The log names the visitor still: `into` says who that is now, and `was` lets an erasure find it.

@@ -1,0 +1,142 @@
+"""deploy/ by the tools that know its languages: Kubernetes' schemas, the Dockerfile linter, promtool; and by what runs.
+
+No container engine is needed: what the image would start is started by tests/slow/test_bento.py in a clean environment.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+MANIFESTS = sorted(
+    path for path in (DEPLOY / "kubernetes").rglob("*.yaml") if path.name not in ("kustomization.yaml", "serving.yaml")
+)
+DOCKERFILES = sorted(DEPLOY.glob("*Dockerfile"))
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+def manifests(kind: str) -> list[dict[str, Any]]:
+    return [one for path in MANIFESTS for one in documents(path) if one["kind"] == kind]
+
+
+def pods() -> list[dict[str, Any]]:
+    """The pod templates of the deployment and of the job."""
+    (job,) = manifests("CronJob")
+    return [manifests("Deployment")[0]["spec"]["template"], job["spec"]["jobTemplate"]["spec"]["template"]]
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_a_manifest_is_what_kubernetes_reads(path: Path) -> None:
+    for one in documents(path):
+        kubernetes_validate.validate(one, "1.37", strict=True)
+
+
+def test_a_manifest_with_a_misspelt_key_would_fail() -> None:
+    (deployment,) = manifests("Deployment")
+    deployment["spec"]["replica"] = 2
+    with pytest.raises(kubernetes_validate.ValidationError, match="replica"):
+        kubernetes_validate.validate(deployment, "1.37", strict=True)
+
+
+def test_kustomize_names_every_manifest_and_nothing_else() -> None:
+    for path in (DEPLOY / "kubernetes").rglob("kustomization.yaml"):
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        named = {path.parent / one for one in content["resources"]}
+        named |= {path.parent / one for maps in content.get("configMapGenerator", []) for one in maps["files"]}
+        assert all(one.exists() for one in named)
+        assert {one for one in path.parent.glob("*.yaml") if one != path} <= named
+
+
+@pytest.mark.parametrize("pod", pods(), ids=lambda pod: pod["metadata"]["labels"]["app.kubernetes.io/component"])
+def test_a_pod_may_do_nothing_that_it_need_not(pod: dict[str, Any]) -> None:
+    assert pod["spec"]["securityContext"]["runAsNonRoot"]
+    assert not pod["spec"]["automountServiceAccountToken"]
+    for container in pod["spec"]["containers"]:
+        allowed = container["securityContext"]
+        assert allowed["readOnlyRootFilesystem"]
+        assert not allowed["allowPrivilegeEscalation"]
+        assert allowed["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["limits"]["memory"]
+        assert "password" not in str(container).lower()
+
+
+def test_the_probes_ask_for_pages_that_there_are() -> None:
+    from serving.service import ROUTES
+
+    (container,) = pods()[0]["spec"]["containers"]
+    probes = [container[f"{name}Probe"]["httpGet"]["path"] for name in ("liveness", "readiness", "startup")]
+    assert probes == ["/livez", "/readyz", "/livez"]
+    assert set(probes) <= set(ROUTES)
+
+
+def test_what_is_served_in_a_cluster_is_a_configuration() -> None:
+    from serving.lifecycle.opening import serving_config
+
+    path = DEPLOY / "kubernetes" / "base" / "serving.yaml"
+    assert serving_config({"TAILORBIRD_CONFIG": str(path)}).workers == 1
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_a_dockerfile_has_no_fault_that_the_linter_knows(path: Path) -> None:
+    linter = Path(sys.executable).with_name("hadolint")
+    found = subprocess.run([linter, path], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_what_a_dockerfile_copies_is_there_and_not_ignored(path: Path) -> None:
+    allowed = path.with_name(f"{path.name}.dockerignore").read_text(encoding="utf-8").splitlines()
+    for line in re.findall(r"^COPY (?!--from)(.+) \S+$", path.read_text(encoding="utf-8"), re.MULTILINE):
+        for name in line.split():
+            assert (ROOT / name).exists()
+            assert f"!{name}" in allowed
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_an_image_runs_as_nobody_in_particular(path: Path) -> None:
+    last = path.read_text(encoding="utf-8").rpartition("FROM ")[2]
+    assert "\nUSER 10001\n" in last
+    assert 'ENTRYPOINT ["tini", "--"' in last
+
+
+def test_the_image_starts_what_serve_starts() -> None:
+    from serving.lifecycle.launch import command_of
+
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    command = yaml.safe_load(text.rpartition("\nCMD ")[2])
+    assert command[1:] == command_of("0.0.0.0", 3000)[1:]
+
+
+def test_compose_mounts_files_that_there_are() -> None:
+    content = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    mounted = [
+        volume.partition(":")[0]
+        for service in content["services"].values()
+        for volume in service.get("volumes", [])
+        if volume.startswith("./")
+    ]
+    assert mounted
+    assert all((DEPLOY / one).exists() for one in mounted)
+    assert content["services"]["tailorbird"]["read_only"]
+
+
+def test_promtool_takes_the_rules(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed: the queries are only held against the names of the metrics")
+    folder = shutil.copytree(DEPLOY / "prometheus", tmp_path / "prometheus")
+    done = subprocess.run(
+        [promtool, "check", "config", folder / "prometheus.yml"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
