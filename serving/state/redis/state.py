@@ -17,6 +17,7 @@ from serving.state.redis.durability import may_lose
 from serving.state.redis.erasures import RedisErasures
 from serving.state.redis.facts import RedisFacts
 from serving.state.redis.marks import Marks
+from serving.state.redis.without_logs import WithoutDeadLetters, WithoutServedLog
 from serving.state.redis.writes import RedisWrites
 
 IDS_AT_ONCE = 10_000
@@ -42,6 +43,14 @@ class RedisState(RedisWrites, RedisErasures, RedisFacts):
     @property
     def audit_log(self) -> RedisAuditLog:
         return RedisAuditLog(self._plain)
+
+    @property
+    def dead_letters(self) -> WithoutDeadLetters:
+        return WithoutDeadLetters()
+
+    @property
+    def served_log(self) -> WithoutServedLog:
+        return WithoutServedLog()
 
     def person(
         self,
