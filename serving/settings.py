@@ -77,7 +77,7 @@ class ServingConfig(StrictConfig):
     """Languages in which reasons are told, by the names of the files in serving/reasons/languages; whoever asks for
     none of them is told in the first."""
     log_served: bool = True
-    """Whether answers are logged, of people who allow measuring: needed for `after`, and to learn from what was shown."""
+    """Whether answers to people who allow measuring are logged: `after` and learning from what was shown need it."""
     newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
     """Newest events of a person that are read from the state; not fewer than the bundle's `pipeline.max_events`."""
 
