@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.results import commit, hardware, write_atomically
+from benchmarks.serving.results import portable
 
 NAMES = {
     "sqlite": "SQLite, a file",
@@ -25,7 +26,7 @@ def about_now(note: str) -> dict[str, Any]:
         "commit": commit(),
         "hardware": hardware(),
         "load": [round(one, 2) for one in os.getloadavg()],
-        "command": shlex.join(["python", "-m", "benchmarks.person", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "benchmarks.person", *portable(sys.argv[1:])]),
         **({"note": note} if note else {}),
     }
 
