@@ -7,6 +7,7 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -29,11 +30,11 @@ def measure(desk: Desk, users: list[str], rounds: int) -> dict[str, float]:
     with_read, without_read, alone = [], [], []
     for _ in range(rounds):
         for request in requests:
-            with_read.append(_milliseconds(lambda request=request: desk.recommend(request, "r")))
+            with_read.append(_milliseconds(partial(desk.recommend, request, "r")))
             state.statements = lambda *_: AGREED  # type: ignore[method-assign]
-            without_read.append(_milliseconds(lambda request=request: desk.recommend(request, "r")))
+            without_read.append(_milliseconds(partial(desk.recommend, request, "r")))
             state.statements = read  # type: ignore[method-assign]
-            alone.append(_milliseconds(lambda request=request: read(request.user_id)))
+            alone.append(_milliseconds(partial(read, request.user_id)))
     return {
         "with the read": round(statistics.median(with_read), 3),
         "without the read": round(statistics.median(without_read), 3),
