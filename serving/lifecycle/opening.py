@@ -122,6 +122,7 @@ def _worker(
         tokens=guard.tokens,
         languages=config.languages,
         consent=config.consent,
+        retention=config.retention,
     )
     live = Live(snapshot, desk)
     leave_alone()
