@@ -7,7 +7,6 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -30,11 +29,11 @@ def measure(desk: Desk, users: list[str], rounds: int) -> dict[str, float]:
     with_read, without_read, alone = [], [], []
     for _ in range(rounds):
         for request in requests:
-            with_read.append(_milliseconds(partial(desk.recommend, request, "r")))
+            with_read.append(_milliseconds(desk.recommend, request, "r"))
             state.statements = lambda *_: AGREED  # type: ignore[method-assign]
-            without_read.append(_milliseconds(partial(desk.recommend, request, "r")))
+            without_read.append(_milliseconds(desk.recommend, request, "r"))
             state.statements = read  # type: ignore[method-assign]
-            alone.append(_milliseconds(partial(read, request.user_id)))
+            alone.append(_milliseconds(read, request.user_id))
     return {
         "with the read": round(statistics.median(with_read), 3),
         "without the read": round(statistics.median(without_read), 3),
@@ -43,9 +42,9 @@ def measure(desk: Desk, users: list[str], rounds: int) -> dict[str, float]:
     }
 
 
-def _milliseconds(work: Callable[[], object]) -> float:
+def _milliseconds(work: Callable[..., object], *given: object) -> float:
     start = perf_counter()
-    work()
+    work(*given)
     return (perf_counter() - start) * 1000
 
 
