@@ -1,6 +1,5 @@
 """The log of what was served: filled beside the request, lost by nothing but a kill, and continued page by page."""
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -223,9 +222,9 @@ def test_answers_wait_for_a_store_and_are_counted_when_they_are_too_many(
 
 
 @pytest.fixture
-def closing(stand_in: Any, tmp_path: Any) -> Iterator[tuple[Desk, str]]:
+def closing(stand_in: Any, tmp_path: Any) -> tuple[Desk, str]:
     url = f"sqlite:///{tmp_path}/state.db"
-    yield another(stand_in, open_state(url)), url
+    return another(stand_in, open_state(url)), url
 
 
 def test_what_waits_is_written_when_the_worker_ends(closing: tuple[Desk, str]) -> None:
