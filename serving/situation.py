@@ -66,7 +66,8 @@ def user_vector(
 ) -> FloatArray:
     """float32 [D]: what the user tower says of a history, whose item vectors are float32 [T, D], at a moment."""
     inputs = sequence_inputs(schema, person, history, moment)
-    return user_vectors(user_tower, [inputs], [vectors])[0]
+    vector: FloatArray = user_vectors(user_tower, [inputs], [vectors])[0]
+    return vector
 
 
 def user_vectors(user_tower: Graph, inputs: Sequence[SequenceInputs], vectors: Sequence[FloatArray]) -> FloatArray:

@@ -226,10 +226,3 @@ class EventsRequest(Asked):
         Field(min_length=1, max_length=MAX_EVENTS),
         WithJsonSchema({"type": "array", "items": {"$ref": "#/components/schemas/Event"}, "maxItems": MAX_EVENTS}),
     ]
-
-
-class ProfileRequest(PersonRequest):
-    """What is known of this person?"""
-
-    newest: Annotated[int, Field(ge=1, le=1_000)] = 50
-    """Number of newest events to show."""

@@ -4,7 +4,6 @@ The desk joins the store, the clock and the pipeline. It keeps nothing between t
 worker answers from what any of them has stored.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
@@ -13,16 +12,15 @@ from typing import Literal, NamedTuple
 
 from features.consent import OPT_IN, ConsentRules
 from features.errors import StateError
-from features.moments import SECOND, to_text
+from features.moments import SECOND
 from features.person import RECENT_EVENTS, Person
 from serving.access.tokens import Tokens
 from serving.answers import Answer, Query
-from serving.api.replies import EventReply, EventsReply, ListReply, PastEvent, ProfileReply, list_reply
+from serving.api.replies import EventReply, EventsReply, ListReply, list_reply
 from serving.api.requests import (
     EventsRequest,
     PersonalRequest,
     PersonRequest,
-    ProfileRequest,
     RankRequest,
     RecommendRequest,
     SimilarRequest,
@@ -37,6 +35,7 @@ from serving.events.pages import page_of
 from serving.events.refused import refused
 from serving.events.served import Served, served_row
 from serving.filters import Filter, FilterReader
+from serving.person.settings import FOR_EVER, RetentionConfig
 from serving.pipeline import Pipeline
 from serving.reasons.wording import Languages, Words
 from serving.state.audit_log import Deed
@@ -75,14 +74,16 @@ class Desk:
         tokens: Tokens | None = None,
         languages: Sequence[str] = ("en", "pl"),
         consent: ConsentRules = OPT_IN,
+        retention: RetentionConfig = FOR_EVER,
         log_served: bool = True,
     ) -> None:
         """`newest` events of a person are read; `clock` gives the present moment; `tokens` signs for persons.
 
         Reasons are told in `languages`. Raises ConfigError for a language without sentences. `consent` says what it
-        means that a person never answered.
+        means that a person never answered, `retention` how long what is kept.
         """
         self.consent = consent
+        self.retention = retention
         self.served = Served(state.served_log, lambda: measuring(consent, clock())) if log_served else None
         self.tokens = tokens or Tokens()
         self._languages = Languages(languages)
@@ -219,18 +220,6 @@ class Desk:
             results=results,
         )
 
-    def profile(self, request: ProfileRequest, request_id: str) -> ProfileReply:
-        """What is known of this person, newest first."""
-        person = self._breaker.call(lambda: self._read(request, request.newest))
-        return ProfileReply(
-            request_id=request_id,
-            bundle=self.bundle,
-            user_id=request.user_id,
-            anonymous_id=request.anonymous_id,
-            events=self._past(person)[::-1],
-            items_taken=len(set(person.taken.item_ids)) if person.taken else 0,
-        )
-
     def words(self, asked: str | None) -> Words:
         """How reasons are told to whoever asked for a language, or for none."""
         return self._languages.words(asked, timed=self.schema.timed)
@@ -302,25 +291,3 @@ class Desk:
             self._usual.learn("ranker", answer.timings["rank"])
         if explained and "explain" in answer.timings:
             self._usual.learn("explanations", answer.timings["explain"])
-
-    def _past(self, person: Person) -> list[PastEvent]:
-        schema, catalogue = self.pipeline.bundle.schema, self.pipeline.bundle.catalogue
-        events = person.events
-        columns = zip(
-            events.item_ids,
-            schema.items.rows(events.item_ids).tolist(),
-            events.types,
-            events.moments.tolist(),
-            events.values.tolist(),
-            strict=True,
-        )
-        return [
-            PastEvent(
-                item_id=item_id,
-                title=catalogue.title(row),
-                type=kind,
-                time=to_text(moment) if schema.timed else None,
-                value=None if math.isnan(value) else float(f"{value:.7g}"),  # what a float32 really holds
-            )
-            for item_id, row, kind, moment, value in columns
-        ]

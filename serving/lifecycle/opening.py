@@ -123,6 +123,7 @@ def _worker(
         tokens=guard.tokens,
         languages=config.languages,
         consent=config.consent,
+        retention=config.retention,
         log_served=config.log_served,
     )
     live = Live(snapshot, desk)

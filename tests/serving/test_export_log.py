@@ -122,11 +122,11 @@ def test_what_is_dated_before_is_left_out_for_good(shop: Shop) -> None:
 def test_a_run_that_was_broken_off_is_finished(shop: Shop, promised: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.append(event(1), event(2, moment=NOON + DAY))
 
-    class Broken(Exception):
+    class BrokenOffError(Exception):
         pass
 
     def breaks(*_: Any) -> None:
-        raise Broken
+        raise BrokenOffError
 
     method = "_finish" if promised else "replace"
     with monkeypatch.context() as patch:
@@ -134,7 +134,7 @@ def test_a_run_that_was_broken_off_is_finished(shop: Shop, promised: bool, monke
         patch.setattr(
             ExportFolder, "__init__", lambda *given: (real(*given), patch.setattr(ExportFolder, method, breaks))[0]
         )
-        with pytest.raises(Broken):
+        with pytest.raises(BrokenOffError):
             shop.export()
     assert list(shop.output.rglob("0*.parquet")) == []
     shop.append(event(3))

@@ -11,12 +11,10 @@ from serving.state.dead_letters import DeadLetter, Refused
 from serving.state.protocol import State, StoredEvent
 from serving.state.served_log import LogExport, ServedItem, ServedRow
 
-BACKENDS = {"sqlite file": "sqlite:///{folder}/state.db", "sqlite memory": "sqlite://:memory:"}
 
-
-@pytest.fixture(params=BACKENDS)
-def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[State]:
-    opened = open_state(BACKENDS[request.param].format(folder=tmp_path))
+@pytest.fixture
+def state(store_url: str) -> Iterator[State]:
+    opened = open_state(store_url)
     yield opened
     opened.close()
 

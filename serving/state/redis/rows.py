@@ -12,6 +12,8 @@ from serving.state.protocol import StoredEvent
 from serving.state.redis.tables import TABLES
 from serving.state.sqlite_schema import STATIC
 
+EXPORTED = ("attributes", "statements", "events", "taken", "dead_letters", "served")
+"""Tables of an export, in the order in which `exported` takes them."""
 _NUMBER_DIGITS = 15
 """Digits with which a name in the order of events begins; the event's type follows."""
 
@@ -113,8 +115,10 @@ def statements_of(each: Iterable[Sequence[str]]) -> list[Statement]:
 
 
 def exported(persons: Sequence[Any]) -> dict[str, Any]:
-    """Everything of some persons as plain data, from their ids, attributes, statements, events and what they took."""
-    ids, attributes, said, events, taken = ([one[place] for one in persons] for place in range(5))
+    """Everything of some persons as plain data, from their ids and the rows of `EXPORTED` tables."""
+    ids, attributes, said, events, taken, letters, served = (
+        [one[place] for one in persons] for place in range(len(EXPORTED) + 1)
+    )
     static, changes = attributes_of(attributes)
     records = [(row[3], int(number), row) for flat in events for number, row in _numbered(flat)]
     names = TABLES["events"].columns
@@ -130,9 +134,17 @@ def exported(persons: Sequence[Any]) -> dict[str, Any]:
             {"item_id": item_id, "type": kind, "moment": moment}
             for (item_id, kind), moment in sorted(taken_of(taken).items())
         ],
-        "dead_letters": [],
-        "served": [],
+        "dead_letters": [
+            {"content": content, "moment": moment, "field": field, "message": message}
+            for _, content, moment, field, message in _in_order(letters)
+        ],
+        "served": [{"request_id": one, "moment": moment, **answer} for one, moment, answer in _in_order(served)],
     }
+
+
+def _in_order(each: Iterable[Sequence[str]]) -> list[Any]:
+    rows = [(int(number), row) for flat in each for number, row in _numbered(flat)]
+    return [row for _, row in sorted(rows, key=lambda one: one[0])]
 
 
 def _numbered(flat: Sequence[str]) -> Iterable[tuple[str, Any]]:
