@@ -1,6 +1,5 @@
 """The log of what was served: filled beside the request, lost by nothing but a kill, and continued page by page."""
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -136,7 +135,7 @@ def test_another_worker_waits_a_moment_for_a_list_that_is_still_being_written(
 ) -> None:
     other = another(stand_in, measured.state)
     ask(measured, "r1", user_id="ann", k=2)
-    monkeypatch.setattr(served.time, "sleep", lambda _: rows(measured))
+    monkeypatch.setattr("serving.events.served.time.sleep", lambda _: rows(measured))
     assert ids(ask(other, "r2", user_id="ann", k=2, after="r1")) == ["i2", "i3"]
 
 
@@ -223,9 +222,9 @@ def test_answers_wait_for_a_store_and_are_counted_when_they_are_too_many(
 
 
 @pytest.fixture
-def closing(stand_in: Any, tmp_path: Any) -> Iterator[tuple[Desk, str]]:
+def closing(stand_in: Any, tmp_path: Any) -> tuple[Desk, str]:
     url = f"sqlite:///{tmp_path}/state.db"
-    yield another(stand_in, open_state(url)), url
+    return another(stand_in, open_state(url)), url
 
 
 def test_what_waits_is_written_when_the_worker_ends(closing: tuple[Desk, str]) -> None:
