@@ -85,6 +85,8 @@ class Person:
     """Changing attributes by name, each sorted by moment."""
     context: Mapping[str, Any] = field(default_factory=dict)
     """The circumstances of the request itself, such as the device."""
+    seen: int | None = None
+    """A number that no event of this record exceeds in the log that it was read from; None when it came from none."""
 
     def attribute(self, name: str, moment: int) -> Any:
         """The value of a static or changing attribute as of a moment; None when unknown."""

@@ -88,7 +88,8 @@ def _type_text(annotation: Any, place: Place) -> str:
         case origin if origin in (dict, Mapping):
             return f"names, each with {_type_text(parts[1], place)}"
         case origin if origin is Annotated:
-            return ", ".join([_type_text(parts[0], place), *_limits(list(parts[1].metadata))])
+            bounds = [bound for one in parts[1:] for bound in (one.metadata if isinstance(one, FieldInfo) else [one])]
+            return ", ".join([_type_text(parts[0], place), *_limits(bounds)])
         case origin if origin is tuple:
             return f"list of {_type_text(parts[0], place)}"
     if annotation in place:

@@ -99,7 +99,7 @@ def case_of(pipeline: Pipeline, person: Person, moment: int, draw: np.random.Gen
     events = np.array([place for place, one in enumerate(person.events.item_ids) if one in named], dtype=np.int64)
     if len(events) == 0 or 2 * len(events) > len(person.events):
         return None
-    others = _of_like_age(events, len(person.events), draw)
+    others = like_age(events, len(person.events), draw)
     before, without, without_others = (
         place_of(pipeline, one, item.item_id, moment)
         for one in (person, without_events(person, events), without_events(person, others))
@@ -140,7 +140,7 @@ def _still_taken(person: Person, left: Events, places: Sequence[int]) -> Taken |
     return Taken([pairs[one][0] for one in kept], [pairs[one][1] for one in kept], person.taken.moments[kept])
 
 
-def _of_like_age(named: IntArray, length: int, draw: np.random.Generator) -> IntArray:
+def like_age(named: IntArray, length: int, draw: np.random.Generator) -> IntArray:
     """For each named event one that is not named, near to it in the history; no event twice."""
     free = sorted(set(range(length)) - set(named.tolist()))
     chosen = []

@@ -24,6 +24,7 @@ from serving.items.desk import change_items
 from serving.items.requests import ItemsRequest
 from serving.person.consent import ConsentReply, ConsentRequest, consent
 from serving.person.explain import ExplainReply, ExplainRequest, explain
+from serving.person.link import LinkReply, LinkRequest, link
 from serving.person.privacy import (
     ArchiveReply,
     EraseReply,
@@ -102,6 +103,7 @@ ENDPOINTS = (
     Endpoint(
         "/v1/events", "events", EventsRequest, EventsReply, Desk.events, lane="writes", people=doers, by_token=True
     ),
+    Endpoint("/v1/users/link", "person", LinkRequest, LinkReply, link, lane="writes"),
     Endpoint("/v1/items", "catalogue", ItemsRequest, ItemsReply, change_items, lane="writes"),
     Endpoint("/v1/users", "person", UsersRequest, UsersReply, change_users, lane="writes", people=changed_users),
     Endpoint("/v1/profile", "person", ProfileRequest, ProfileReply, profile, lane="writes", by_token=True),

@@ -19,6 +19,7 @@ COUNTERS = "counters"
 IDENTITY = "item_log"
 """The table of the one row that tells one store from another."""
 PLAIN = {
+    *(("events", "details"), ("dead_letters", "content"), ("served", "answer")),
     *(("events", "context"), ("statements", "value"), ("attributes", "value"), ("audit", "detail")),
     *(("receipts", "removed"), ("receipts", "ids"), ("receipts", "report"), ("item_changes", "attributes")),
 }
