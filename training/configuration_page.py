@@ -4,9 +4,9 @@
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import annotated_types
 from pydantic.fields import FieldInfo
@@ -85,8 +85,11 @@ def _type_text(annotation: Any, place: Place) -> str:
             return ", ".join(f"`{part}`" for part in parts)
         case origin if origin in (Union, UnionType):
             return " or ".join(_type_text(part, place) for part in parts if part is not type(None))
-        case origin if origin is dict:
+        case origin if origin in (dict, Mapping):
             return f"names, each with {_type_text(parts[1], place)}"
+        case origin if origin is Annotated:
+            bounds = [bound for one in parts[1:] for bound in (one.metadata if isinstance(one, FieldInfo) else [one])]
+            return ", ".join([_type_text(parts[0], place), *_limits(bounds)])
         case origin if origin is tuple:
             return f"list of {_type_text(parts[0], place)}"
     if annotation in place:

@@ -163,8 +163,9 @@ class SqliteState(SqliteErasures, SqliteFacts):
         new, rest = 0, iter(statements)
         while some := list(islice(rest, batch)):
             with self._connections.writing() as connection:
-                persons = Persons(connection)
-                rows = [_statement_row(persons.of(user_id), one) for user_id, one in some]
+                gate, persons = Gate(connection), Persons(connection)
+                taken = [(user_id, one) for user_id, one in some if gate.admits(one.moment, user_id)]
+                rows = [_statement_row(persons.of(user_id), one) for user_id, one in taken]
                 new += connection.executemany(_INSERT_NEW_STATEMENT, rows).rowcount
         return new
 

@@ -24,7 +24,7 @@ from benchmarks.person.redis_server import redis_program as installed_redis
 from benchmarks.person.redis_server import running_redis
 from features.consent import ConsentRules, Purpose
 from features.dataset import DatasetConfig
-from features.events import AttributeTable, EventTable
+from features.events import AttributeTable, Changes, EventTable
 from features.person import Person
 from features.schema import fit_schema
 from features.vocabulary import RESERVED
@@ -66,6 +66,13 @@ SHOP = DatasetConfig.parse(
             },
             "available": {"from": "opens", "to": "closes"},
         },
+        "users": {
+            "columns": {
+                "city": {"role": "categorical", "static": True},
+                "born": {"role": "birth_date", "static": True},
+                "plan": {"role": "categorical", "time": "since"},
+            },
+        },
     }
 )
 
@@ -90,7 +97,12 @@ class StandIn:
         )
         none = AttributeTable(ids=np.empty(0, dtype=object), columns={}, changes={})
         columns = {name: np.full(ITEMS, None, dtype=object) for name in SHOP.items.columns}
-        schema = fit_schema(SHOP, events, none, AttributeTable(ids=ids, columns=columns, changes={}))
+        users = AttributeTable(
+            ids=none.ids,
+            columns=dict.fromkeys(("city", "born"), none.ids),
+            changes={"plan": Changes(empty, empty, none.ids)},
+        )
+        schema = fit_schema(SHOP, events, users, AttributeTable(ids=ids, columns=columns, changes={}))
         rows = ITEMS + RESERVED
         catalogue = Catalogue.of(
             vectors=np.zeros((rows, 1), dtype=np.float32),

@@ -370,6 +370,14 @@ def test_tables_are_loaded_once(state: State) -> None:
     assert list(state.user_ids()) == ["ann", "bob", "eve"]
 
 
+def test_tables_bring_nobody_back_who_was_erased(state: State) -> None:
+    load_tables_into_state(state, tables())
+    for user in ("ann", "eve"):
+        state.erase(user, moment=9)
+    assert load_tables_into_state(state, tables()).stored == 0
+    assert list(state.user_ids()) == ["bob"]
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
