@@ -529,7 +529,11 @@ def copy_state(source: str, target: str) -> None:
     from serving.state.upkeep import copy_store
 
     with tqdm(desc="copying", unit=" rows", disable=None, leave=False) as bar:
-        counts = copy_store(open_upkeep(source), open_upkeep(target), bar.update)
+
+        def advance(rows: int) -> None:
+            bar.update(rows)
+
+        counts = copy_store(open_upkeep(source), open_upkeep(target), advance)
     click.echo(", ".join(f"{rows} {table}" for table, rows in sorted(counts.items()) if rows) or "nothing was held")
 
 

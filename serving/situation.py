@@ -93,5 +93,8 @@ def _feeds(inputs: SequenceInputs, vectors: FloatArray, padded: int) -> dict[str
 
 def _padded(array: np.ndarray, length: int) -> np.ndarray:
     """The array with zeros behind it along its first axis, where it is shorter."""
-    missing = length - len(array)
-    return np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) if missing else array
+    if len(array) == length:
+        return array
+    padded = np.zeros((length, *array.shape[1:]), dtype=array.dtype)
+    padded[: len(array)] = array
+    return padded

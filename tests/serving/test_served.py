@@ -136,7 +136,7 @@ def test_another_worker_waits_a_moment_for_a_list_that_is_still_being_written(
 ) -> None:
     other = another(stand_in, measured.state)
     ask(measured, "r1", user_id="ann", k=2)
-    monkeypatch.setattr(served.time, "sleep", lambda _: rows(measured))
+    monkeypatch.setattr("serving.events.served.time.sleep", lambda _: rows(measured))
     assert ids(ask(other, "r2", user_id="ann", k=2, after="r1")) == ["i2", "i3"]
 
 
