@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from features.arrays import FloatArray, IntArray
+from features.preferences import NONE, Preferences
 
 NO_CONTEXT: Mapping[str, Any] = {}
 RECENT_EVENTS = 500
@@ -85,6 +86,8 @@ class Person:
     """Changing attributes by name, each sorted by moment."""
     context: Mapping[str, Any] = field(default_factory=dict)
     """The circumstances of the request itself, such as the device."""
+    preferences: Preferences = NONE
+    """What they declared."""
 
     def attribute(self, name: str, moment: int) -> Any:
         """The value of a static or changing attribute as of a moment; None when unknown."""
