@@ -121,3 +121,8 @@ class Person:
             [self.taken.types[index] for index in kept],
             self.taken.moments[kept],
         )
+
+
+def impersonal(person: Person) -> Person:
+    """What an answer that is not personal knows of somebody: the circumstances, and what they hid."""
+    return Person(context=person.context, preferences=person.preferences.hiding)

@@ -1,4 +1,4 @@
-"""Declared preferences: what a person likes, wants more or less of, or never wants to see; and how personal lists may be.
+"""Declared preferences: what a person likes, wants more or less of, never wants to see, and how personal lists may be.
 
 A preference is a statement of kind "preference", one key for each target, so that of two on the same target the later
 stands. `preferences_of` is the one function that reads them.

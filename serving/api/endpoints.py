@@ -25,6 +25,7 @@ from serving.items.desk import change_items
 from serving.items.requests import ItemsRequest
 from serving.person.consent import ConsentReply, ConsentRequest, consent
 from serving.person.explain import ExplainReply, ExplainRequest, explain
+from serving.person.preferences import PreferencesReply, PreferencesRequest, preferences
 from serving.person.privacy import (
     ArchiveReply,
     EraseReply,
@@ -104,6 +105,15 @@ ENDPOINTS = (
     Endpoint("/v1/items", "catalogue", ItemsRequest, ItemsReply, change_items, lane="writes"),
     Endpoint("/v1/profile", "person", ProfileRequest, ProfileReply, Desk.profile, lane="writes", by_token=True),
     Endpoint("/v1/consent", "person", ConsentRequest, ConsentReply, consent, lane="writes", by_token=True),
+    Endpoint(
+        "/v1/preferences",
+        "person",
+        PreferencesRequest,
+        PreferencesReply,
+        preferences,
+        lane="writes",
+        by_token=True,
+    ),
     Endpoint("/v1/tokens", "person", TokenRequest, TokenReply, make_token, lane="writes"),
     Endpoint("/v1/privacy/export", "person", ExportRequest, ArchiveReply, export, lane="writes", by_token=True),
     Endpoint("/v1/privacy/erase", "person", EraseRequest, EraseReply, erase, lane="writes", by_token=True),
