@@ -3,5 +3,5 @@
 from typing import Literal, TypeAlias, get_args
 
 Detail: TypeAlias = Literal["dwell", "price", "quantity", "position"]
-"""Seconds that the item was looked at, money for one piece, pieces, and the slot of the list from 1 in which it stood."""
+"""Seconds that the item was looked at, money for one piece, pieces, and the slot of the list, from 1."""
 DETAILS: tuple[Detail, ...] = get_args(Detail)

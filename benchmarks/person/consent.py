@@ -29,11 +29,11 @@ def measure(desk: Desk, users: list[str], rounds: int) -> dict[str, float]:
     with_read, without_read, alone = [], [], []
     for _ in range(rounds):
         for request in requests:
-            with_read.append(_milliseconds(lambda request=request: desk.recommend(request, "r")))
+            with_read.append(_milliseconds(desk.recommend, request, "r"))
             state.statements = lambda *_: AGREED  # type: ignore[method-assign]
-            without_read.append(_milliseconds(lambda request=request: desk.recommend(request, "r")))
+            without_read.append(_milliseconds(desk.recommend, request, "r"))
             state.statements = read  # type: ignore[method-assign]
-            alone.append(_milliseconds(lambda request=request: read(request.user_id)))
+            alone.append(_milliseconds(read, request.user_id))
     return {
         "with the read": round(statistics.median(with_read), 3),
         "without the read": round(statistics.median(without_read), 3),
@@ -42,9 +42,9 @@ def measure(desk: Desk, users: list[str], rounds: int) -> dict[str, float]:
     }
 
 
-def _milliseconds(work: Callable[[], object]) -> float:
+def _milliseconds(work: Callable[..., object], *given: object) -> float:
     start = perf_counter()
-    work()
+    work(*given)
     return (perf_counter() - start) * 1000
 
 

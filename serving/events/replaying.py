@@ -45,5 +45,6 @@ def replay(state: State, dataset: DatasetConfig, now: int, admit: Admit = everyo
 def _checked(intake: Intake, letter: DeadLetter, now: int) -> StoredEvent | EventReply:
     content = letter.refused.content
     one = intake.posted(content, now)
-    timed = isinstance(one, EventReply) or content.get("time") is not None
-    return one if timed else one._replace(moment=letter.refused.moment)
+    if isinstance(one, EventReply) or content.get("time") is not None:
+        return one
+    return one._replace(moment=letter.refused.moment)

@@ -21,8 +21,8 @@ class ObstacleReply(Reply, frozen=True, kw_only=True):
     """One thing that keeps an item out of the list: it would have to differ."""
 
     stop: Stop
-    """`unknown`, `unavailable`, `deleted`, `excluded` by the request, `taken` lately, `filter`, `not_found` by any
-    source, or `ranked_low`."""
+    """`unknown`, `unavailable`, `deleted`, `excluded` by the request, `hidden` by the person, `taken` lately, `filter`,
+    `not_found` by any source, or `ranked_low`."""
     sentence: str
     """The same in words."""
     since: str | None = None
@@ -83,7 +83,7 @@ class ExplainReply(Stamped, frozen=True, kw_only=True):
 
 def explain(desk: Desk, request: ExplainRequest, request_id: str) -> ExplainReply:
     """Asked exactly as /v1/recommend would be, and told for one item."""
-    person, moment, without, not_personal = desk.asking(request)
+    person, moment, without, not_personal, _ = desk.asking(request)
     query = Query(k=request.k, exclude=request.exclude, filter=desk.filter(request.filter))
     standing = desk.pipeline.explain(person, request.item_id, query, moment)
     words = desk.words(request.spoken)

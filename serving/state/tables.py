@@ -10,6 +10,7 @@ import numpy as np
 from features.consent import OPT_IN, storable
 from features.encoders import is_missing
 from features.errors import DataError
+from features.event_details import Detail
 from features.events import AttributeTable, EventTable, Tables
 from features.moments import SECOND
 from features.statements import Statement
@@ -69,7 +70,14 @@ def _events(table: EventTable) -> Iterator[StoredEvent]:
             user_id=users[user],
             value=None if np.isnan(value) else value,
             context={name: plain(column[row]) for name, column in table.contexts.items()} or None,
+            request_id=None if table.requests is None else table.requests[row],
+            details=_details(table, row) or None,
         )
+
+
+def _details(table: EventTable, row: int) -> dict[Detail, float]:
+    told = {name: float(column[row]) for name, column in table.details.items()}
+    return {name: value for name, value in told.items() if not np.isnan(value)}
 
 
 def _attributes(table: AttributeTable) -> Iterator[UserAttributes]:

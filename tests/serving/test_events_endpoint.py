@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from features.consent import OPT_IN
 from features.dataset import DatasetConfig
 from features.errors import RequestError
+from features.event_details import Detail
 from features.moments import HOUR, SECOND, to_moment
 from serving.api.replies import EventReply, EventsReply
 from serving.api.requests import EventsRequest, RecommendRequest
@@ -41,7 +42,7 @@ def test_an_event_is_kept_with_all_that_it_tells(desk: Desk, state: State) -> No
     told = {"value": 2.5, "dwell": 12.25, "price": 9.99, "quantity": 3, "position": 4, "request_id": "r0"}
     assert post(desk, {**VIEW, **told, "context": {"weather": "rain"}}).stored == 1
     (event,) = state.history("ann", newest=10)
-    details = {"dwell": 12.25, "price": 9.99, "quantity": 3, "position": 4}
+    details: dict[Detail, float] = {"dwell": 12.25, "price": 9.99, "quantity": 3, "position": 4}
     assert event == StoredEvent("e1", "i3", "view", NOW, "ann", None, 2.5, {"weather": "rain"}, "r0", details)
 
 

@@ -1,6 +1,5 @@
 """The log of what was served: filled beside the request, lost by nothing but a kill, and continued page by page."""
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -17,6 +16,7 @@ from serving.bulk.desk import recommend_batch
 from serving.desk.desk import Desk
 from serving.events import served
 from serving.events.served import Served
+from serving.metrics import SERVED_LOST
 from serving.pipeline import Pipeline
 from serving.state import open_item_log, open_state
 from serving.state.protocol import State, everyone
@@ -136,7 +136,7 @@ def test_another_worker_waits_a_moment_for_a_list_that_is_still_being_written(
 ) -> None:
     other = another(stand_in, measured.state)
     ask(measured, "r1", user_id="ann", k=2)
-    monkeypatch.setattr(served.time, "sleep", lambda _: rows(measured))
+    monkeypatch.setattr("serving.events.served.time.sleep", lambda _: rows(measured))
     assert ids(ask(other, "r2", user_id="ann", k=2, after="r1")) == ["i2", "i3"]
 
 
@@ -210,7 +210,7 @@ def test_answers_wait_for_a_store_and_are_counted_when_they_are_too_many(
     monkeypatch.setattr(served, "MOST_WAITING", 2)
     log = Unwilling()
     measured.served = waiting = Served(cast("Any", log), lambda: everyone)
-    lost = served._LOST._value.get()
+    lost = SERVED_LOST._value.get()
     for number in range(3):
         ask(measured, f"r{number}", user_id="ann")
     with pytest.raises(StateError):
@@ -219,13 +219,13 @@ def test_answers_wait_for_a_store_and_are_counted_when_they_are_too_many(
     waiting.flush()
     waiting.flush()
     assert [row.request_id for row in log.rows] == ["r0", "r1"]
-    assert served._LOST._value.get() == lost + 1
+    assert SERVED_LOST._value.get() == lost + 1
 
 
 @pytest.fixture
-def closing(stand_in: Any, tmp_path: Any) -> Iterator[tuple[Desk, str]]:
+def closing(stand_in: Any, tmp_path: Any) -> tuple[Desk, str]:
     url = f"sqlite:///{tmp_path}/state.db"
-    yield another(stand_in, open_state(url)), url
+    return another(stand_in, open_state(url)), url
 
 
 def test_what_waits_is_written_when_the_worker_ends(closing: tuple[Desk, str]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from features.consent import ConsentRules
-from features.moments import HOUR, MINUTE, to_text
+from features.moments import HOUR, SECOND, to_text
 from serving.api.requests import EventsRequest, RecommendRequest
 from serving.bundle import open_bundle
 from serving.desk.desk import Desk
@@ -41,7 +41,7 @@ def shop(trained: Any, tmp_path: Path) -> Iterator[Shop]:
     load_tables_into_state(state, trained.tables)
     newest = state.newest_event()
     assert newest is not None
-    now = [newest + MINUTE]
+    now = [newest + 60 * SECOND]
     items = open_item_log(url)
     desk = Desk(Pipeline(open_bundle(trained.bundle)), state, items, clock=lambda: now[0], consent=ALLOWED)
     shop = Shop(desk, open_event_log(url), now)
