@@ -66,7 +66,7 @@ class EventColumns:
             "value": event.value,
             "request_id": event.request_id,
         }
-        fields.update(event.details or {})
+        fields.update({str(name): told for name, told in (event.details or {}).items()})
         context = event.context or {}
         told = {name: _as(column.role, context.get(name)) for name, column in self._dataset.events.context.items()}
         return {**{self.names[name]: value for name, value in fields.items()}, **told}
