@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-spark lint format docs lock lock-gpu clean bench-accuracy bench-epoch bench-serving \
-	bench-studies
+	bench-operate bench-person bench-studies
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -62,6 +62,12 @@ bench-epoch: install ## measure seconds per epoch of the towers beside RecTools 
 
 bench-serving: install ## measure serving at 27,000 and a million items (ARGS='--size 27k --part latency', PEERS=1 for the peers)
 	$(BIN)/python -m benchmarks.serving $(if $(filter 1,$(PEERS)),--peers) $(ARGS)
+
+bench-person: install ## measure the stores of people at a million users, and a hundred kill -9 (ARGS='--part crashes')
+	$(BIN)/python -m benchmarks.person $(ARGS)
+
+bench-operate: install ## measure a warm start beside a full training on the last tenth of MovieLens 1M (ARGS='--epochs 2')
+	$(BIN)/python -m benchmarks.operate.warm_start $(ARGS)
 
 docs: install ## write docs/configuration.md from the config classes, and docs/metrics.md from the metrics
 	$(BIN)/python -m training.configuration_page > docs/configuration.md

@@ -529,8 +529,129 @@ def copy_state(source: str, target: str) -> None:
     from serving.state.upkeep import copy_store
 
     with tqdm(desc="copying", unit=" rows", disable=None, leave=False) as bar:
-        counts = copy_store(open_upkeep(source), open_upkeep(target), bar.update)
+
+        def advance(rows: int) -> None:
+            bar.update(rows)
+
+        counts = copy_store(open_upkeep(source), open_upkeep(target), advance)
     click.echo(", ".join(f"{rows} {table}" for table, rows in sorted(counts.items()) if rows) or "nothing was held")
+
+
+@main.command("export-log")
+@CONFIG
+@STATE
+@click.option("-o", "--output", default="var/log", show_default=True, type=click.Path(path_type=Path), help=FOLDER)
+@click.option("--since", help="Leave out for good what is dated before (RFC 3339).")
+def export_log_(config: Path, state: str, output: Path, since: str | None) -> None:
+    """Add what was served, shown and done since the last time to a folder of Parquet files, from which to train."""
+    from serving.events.commands import export_logs
+
+    added = export_logs(config, state, output, since)
+    click.echo(f"{added.served} served, {added.shown} shown and {added.acted} acted new in {output}")
+    click.echo(output / "dataset.yaml")
+
+
+@main.group()
+def events() -> None:
+    """Events that were refused."""
+
+
+@events.command("rejected")
+@STATE
+@click.option("--show-ids", is_flag=True, help="Print what was sent, ids included.")
+def events_rejected(state: str, show_ids: bool) -> None:
+    """List the refused events that the store keeps."""
+    from serving.events.commands import rejected_lines
+
+    for line in rejected_lines(state, show_ids):
+        click.echo(line)
+
+
+@events.command("replay")
+@CONFIG
+@STATE
+def events_replay(config: Path, state: str) -> None:
+    """Try refused events again, after the configuration has changed; a second time nothing is doubled."""
+    from serving.events.commands import replay_rejected
+
+    found = replay_rejected(config, state)
+    click.echo(
+        f"{found.stored} stored, {found.duplicates} were stored before, {found.given_up} given up, {found.left} left"
+    )
+
+
+@state.command("expire")
+@CONFIG
+@STATE
+def expire_state_(config: Path, state: str) -> None:
+    """Remove what is older than `serving.retention` of the config allows."""
+    from serving.person.administration import expire_state
+
+    for kind, count in expire_state(state, config).items():
+        click.echo(f"{count} {kind}")
+
+
+@main.group()
+def privacy() -> None:
+    """One person's data: taken along, erased, and proven to be gone (docs/privacy.md)."""
+
+
+USER = click.argument("user", required=False)
+VISITOR = click.option("--visitor", help="An anonymous id, beside USER or in its place.")
+REACHING = click.option("--config", type=click.Path(path_type=Path), help="File whose `serving.privacy` names folders.")
+SEARCH = click.option("--search", multiple=True, type=click.Path(path_type=Path), help="A further folder to search.")
+
+
+@privacy.command("export")
+@USER
+@VISITOR
+@STATE
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Zip file to write.")
+def export_person_(user: str | None, visitor: str | None, state: str, output: Path) -> None:
+    """Write everything that is held on a person to one archive."""
+    from serving.person.administration import export_person
+
+    export_person(state, user, visitor, output)
+    click.echo(output)
+
+
+@privacy.command("erase")
+@USER
+@VISITOR
+@STATE
+@REACHING
+@SEARCH
+def erase_person_(user: str | None, visitor: str | None, state: str, config: Path | None, search: tuple[Path]) -> None:
+    """Remove a person from the store and from exported logs; prints the receipt as JSON."""
+    from serving.person.administration import erase_person, reach_here
+
+    click.echo(json.dumps(erase_person(state, user, visitor, reach_here(config, search)), indent=1))
+
+
+@privacy.command("verify")
+@USER
+@VISITOR
+@STATE
+@REACHING
+@SEARCH
+def verify_person_(user: str | None, visitor: str | None, state: str, config: Path | None, search: tuple[Path]) -> None:
+    """Search everything again for an erased person; exit status 1 when something is found."""
+    from serving.person.administration import lines_of, reach_here, verify_person
+
+    found = verify_person(state, user, visitor, reach_here(config, search))
+    for line in lines_of(found):
+        click.echo(line)
+    sys.exit(0 if found.clean else 1)
+
+
+@privacy.command("tombstones")
+@STATE
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File for `dataset.erased`.")
+def write_tombstones_(state: str, output: Path) -> None:
+    """Write the marks of erased people, which name nobody, for trainings to leave their rows out."""
+    from serving.person.administration import write_tombstones
+
+    click.echo(f"{write_tombstones(state, output)} marks in {output}")
 
 
 @main.command()
@@ -561,7 +682,8 @@ def demo(events: int, folder: Path, port: int, no_serve: bool) -> None:
         from serving.lifecycle.launch import announce
 
         click.echo(announce(store, port))
-        _call(serve, "--registry", str(folder / "registry"), "--state", store, "--port", str(port))
+        where = ("--registry", str(folder / "registry"), "--state", store, "--config", str(config))
+        _call(serve, *where, "--port", str(port))
 
 
 def _demo_world(folder: Path, events: int) -> None:

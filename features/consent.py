@@ -4,7 +4,7 @@ An answer is a statement of kind "consent" whose key is the purpose and whose va
 serving, batch and training all ask `decide`; nothing else reads an answer.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Literal, NamedTuple, Self, TypeAlias
 
@@ -68,7 +68,7 @@ class ConsentRules(StrictConfig):
     """Audiences and campaigns."""
     share_demographics: Silence = Silence()
     """Protected attributes and ages as inputs."""
-    further: Mapping[str, Silence] = {}
+    further: dict[str, Silence] = {}
     """Purposes of your own by name; their answers are kept and shown, and yours to ask."""
 
     @model_validator(mode="after")

@@ -90,14 +90,13 @@ def _moments(config: ConsentTable, table: pa.Table, ids: Strings, codes: IntArra
 def _answers(table: pa.Table, purpose: str, column: str) -> list[ConsentAnswer | None]:
     """[N]: the answer of each row, None for silence."""
     field = f"{_FIELD}.columns.{purpose}"
-    texts = [None if one is None else one.lower() for one in as_values(
-        table[f"column.{purpose}"], "categorical", column, field
-    )]  # fmt: skip
-    strange = [row for row, text in enumerate(texts, start=1) if text is not None and text not in ANSWERS]
+    values = as_values(table[f"column.{purpose}"], "categorical", column, field)
+    texts = [(one or "").strip().lower() for one in values]
+    strange = [row for row, text in enumerate(texts, start=1) if text and text not in ANSWERS]
     if strange:
         raise DataError(
             f"{len(strange)} rows of column {column!r} are no answer, the first is row {strange[0]}",
             field=field,
             hint=f"An answer is one of {', '.join(ANSWERS)}; leave it empty where nobody was asked.",
         )
-    return [None if text is None else ANSWERS[text] for text in texts]
+    return [ANSWERS[text] if text else None for text in texts]

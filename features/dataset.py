@@ -100,6 +100,16 @@ class EventsConfig(TableConfig):
     """Column with a number such as a rating, seconds played, or an amount."""
     session: str | None = None
     """Column with the session id."""
+    dwell: str | None = None
+    """Column with the seconds that the item was looked at."""
+    price: str | None = None
+    """Column with what one piece cost."""
+    quantity: str | None = None
+    """Column with the number of pieces."""
+    position: str | None = None
+    """Column with the slot of the list in which the item stood, from 1."""
+    request: str | None = None
+    """Column with the `request_id` of the answer that led to the event."""
     context: dict[str, ColumnConfig] = {}
     """Columns that describe the circumstances of an event, such as the device."""
 
@@ -226,7 +236,7 @@ class DatasetConfig(StrictConfig):
     erased: str | None = None
     """File with the marks of erased people, whose rows no reader of the tables gets to see. A service that is given
     this configuration keeps it up to date; `tailorbird privacy tombstones` writes it. A file `_erased.json` beside a
-    table, or in the folder above, is found without being named."""
+    table, or in one of the three folders above, is found without being named."""
     consent: ConsentConfig | None = None
     """What the people of these tables agreed to; without it nobody's data is used."""
 

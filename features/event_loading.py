@@ -23,6 +23,7 @@ from features.columns import (
 )
 from features.dataset import DatasetConfig
 from features.errors import DataError
+from features.event_details import DETAILS, Detail
 from features.event_ids import event_id
 from features.events import EventTable, Strings
 from features.frames import Frame, collect, require_columns
@@ -42,6 +43,7 @@ def event_columns(dataset: DatasetConfig) -> list[tuple[str, str | None]]:
     """Every column of the table that the config may name, as (config key, column or None)."""
     events, order = dataset.events, dataset.order
     named = [(f"events.{key}", getattr(events, key)) for key in ("user", "item", "type", "id", "value", "session")]
+    named += [(f"events.{key}", getattr(events, key)) for key in (*DETAILS, "request")]
     named += [("order.time", order.time), ("order.sequence", order.sequence)]
     return [*named, *((f"events.context.{name}", name) for name in events.context)]
 
@@ -53,6 +55,7 @@ def _collect(dataset: DatasetConfig, frame: Frame) -> pa.Table:
     ids = {"user": events.user, "item": events.item, "kind": events.type, "id": events.id}
     plain = {"value": events.value, "time": order.time, "sequence": order.sequence}
     plain |= {f"context.{name}": name for name in events.context}
+    plain |= {name: getattr(events, name) for name in (*DETAILS, "request")}
     chosen = [
         id_text(frame, column, f"{_FIELD}.{'type' if name == 'kind' else name}").alias(name)
         for name, column in ids.items()
@@ -77,6 +80,8 @@ class _Columns:
     contexts: dict[str, Strings]
     ids: Strings | None
     id_codes: IntArray | None
+    details: dict[Detail, np.ndarray]
+    requests: Strings | None
 
 
 def _decode(dataset: DatasetConfig, table: pa.Table) -> _Columns:
@@ -104,6 +109,14 @@ def _decode(dataset: DatasetConfig, table: pa.Table) -> _Columns:
         },
         ids=ids,
         id_codes=id_codes,
+        details={
+            name: as_numbers(table[name], str(getattr(events, name)), f"{_FIELD}.{name}")
+            for name in DETAILS
+            if getattr(events, name) is not None
+        },
+        requests=as_values(table["request"], "categorical", events.request, f"{_FIELD}.request")
+        if events.request
+        else None,
     )
 
 
@@ -145,6 +158,8 @@ def _sorted(dataset: DatasetConfig, columns: _Columns) -> EventTable:
         values=columns.values[order].astype(np.float32),
         event_ids=np.empty(0, dtype=object),
         contexts={name: column[order] for name, column in columns.contexts.items()},
+        details={name: column[order] for name, column in columns.details.items()},
+        requests=None if columns.requests is None else columns.requests[order],
     )
     if columns.ids is None or columns.id_codes is None:
         return _with_ids(table, _derived_ids(table))
@@ -159,7 +174,9 @@ def _tie_keys(columns: _Columns) -> list[np.ndarray]:
     keys = [] if columns.sequence is None else [columns.sequence]
     keys += [] if columns.id_codes is None else [columns.id_codes]
     keys += [columns.item_codes, columns.type_codes, columns.values]
-    return keys + [value_order(column) for column in columns.contexts.values()]
+    keys += [value_order(column) for column in columns.contexts.values()]
+    keys += list(columns.details.values())
+    return keys if columns.requests is None else [*keys, value_order(columns.requests)]
 
 
 def _with_ids(table: EventTable, ids: Strings) -> EventTable:

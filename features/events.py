@@ -4,13 +4,14 @@ N events of U users; sorted by user id, then moment, then event id. A user's his
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from features.arrays import BoolArray, FloatArray, IntArray
+from features.event_details import Detail
 from features.imported_consent import ImportedConsent
 from features.person import Events
 
@@ -41,6 +42,10 @@ class EventTable:
     """Outside event ids, [N]."""
     contexts: Mapping[str, Strings]
     """Context columns by name, each [N]."""
+    details: Mapping[Detail, npt.NDArray[np.float64]] = field(default_factory=dict)
+    """What else the table tells: float64 [N] each, NaN where missing."""
+    requests: Strings | None = None
+    """Ids of the answers that led to the events, [N], None where there was none; None for a table without them."""
 
     def __len__(self) -> int:
         return len(self.user_codes)
@@ -61,6 +66,8 @@ class EventTable:
             values=self.values[keep],
             event_ids=self.event_ids[keep],
             contexts={name: column[keep] for name, column in self.contexts.items()},
+            details={name: column[keep] for name, column in self.details.items()},
+            requests=None if self.requests is None else self.requests[keep],
         )
 
     def slice_of(self, start: int, stop: int) -> Events:

@@ -86,6 +86,8 @@ class Person:
     """Changing attributes by name, each sorted by moment."""
     context: Mapping[str, Any] = field(default_factory=dict)
     """The circumstances of the request itself, such as the device."""
+    seen: int | None = None
+    """A number that no event of this record exceeds in the log that it was read from; None when it came from none."""
     preferences: Preferences = NONE
     """What they declared."""
 

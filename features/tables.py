@@ -21,6 +21,9 @@ from features.frames import Engine, Frame, Frames
 from features.reading import find_files, open_table, read_files
 from features.tombstones import TOMBSTONES, read_tombstones, without_erased
 
+FOLDERS_ABOVE = 4
+"""How far above a table the marks of erased people are looked for: as deep as `export-log` lays its partitions."""
+
 
 def load_tables(
     dataset: DatasetConfig, folder: Path, frames: Frames | None = None, engine: Engine = "pandas"
@@ -54,7 +57,7 @@ def tombstone_files(dataset: DatasetConfig, folder: Path, frames: Frames | None 
     paths = [table.path for name, table in tables.items() if name not in (frames or ())]
     paths += [column.path for part in (dataset.users, dataset.items) for column in part.columns.values()]
     files = [file for path in paths if path is not None for file in find_files(path, folder, "dataset")]
-    places = {place for file in files for place in (file.parent, file.parent.parent)}
+    places = {place for file in files for place in list(file.parents)[:FOLDERS_ABOVE]}
     return sorted({*named, *(place / TOMBSTONES for place in places if (place / TOMBSTONES).is_file())})
 
 
@@ -91,6 +94,9 @@ def _event_parts(events: EventTable) -> Iterable[tuple[str, np.ndarray[Any, Any]
     for name in ("user_codes", "item_codes", "type_codes", "moments", "values", "event_ids"):
         yield name, getattr(events, name)
     yield from events.contexts.items()
+    yield from ((f"events.{name}", column) for name, column in events.details.items())
+    if events.requests is not None:
+        yield "events.requests", events.requests
 
 
 def _table_parts(name: str, table: AttributeTable) -> Iterable[tuple[str, np.ndarray[Any, Any]]]:

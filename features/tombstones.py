@@ -16,6 +16,7 @@ import numpy as np
 from features.arrays import BoolArray, IntArray
 from features.errors import DataError
 from features.events import AttributeTable, Changes, EventTable, Tables
+from features.imported_consent import ImportedConsent
 
 Marked: TypeAlias = Literal["user", "visitor", "event"]
 MARK_DIGITS = 32
@@ -72,7 +73,16 @@ def without_erased(tables: Tables, tombstones: Tombstones) -> Tables:
     """
     if not tombstones.marks:
         return tables
-    return replace(tables, events=_events(tables.events, tombstones), users=_users(tables.users, tombstones))
+    events, users = _events(tables.events, tombstones), _users(tables.users, tombstones)
+    return replace(tables, events=events, users=users, consent=_consent(tables.consent, events, users))
+
+
+def _consent(consent: ImportedConsent | None, events: EventTable, users: AttributeTable) -> ImportedConsent | None:
+    """The answers of those who are left; what somebody denied before they came back goes on to count."""
+    if consent is None:
+        return None
+    left = {*events.users.tolist(), *users.ids.tolist()}
+    return replace(consent, declared={user: said for user, said in consent.declared.items() if user in left})
 
 
 def _limits(ids: "np.ndarray[tuple[int], np.dtype[np.object_]]", tombstones: Tombstones) -> IntArray:

@@ -76,6 +76,8 @@ class ServingConfig(StrictConfig):
     languages: tuple[str, ...] = Field(default=("en", "pl"), min_length=1)
     """Languages in which reasons are told, by the names of the files in serving/reasons/languages; whoever asks for
     none of them is told in the first."""
+    log_served: bool = True
+    """Whether answers to people who allow measuring are logged: `after` and learning from what was shown need it."""
     newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
     """Newest events of a person that are read from the state; not fewer than the bundle's `pipeline.max_events`."""
 

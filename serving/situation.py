@@ -83,7 +83,8 @@ def user_vector(
 ) -> FloatArray:
     """float32 [D]: what the user tower says of a history, whose item vectors are float32 [T, D], at a moment."""
     inputs = sequence_inputs(schema, person, history, moment)
-    return user_vectors(user_tower, [inputs], [vectors])[0]
+    vector: FloatArray = user_vectors(user_tower, [inputs], [vectors])[0]
+    return vector
 
 
 def user_vectors(user_tower: Graph, inputs: Sequence[SequenceInputs], vectors: Sequence[FloatArray]) -> FloatArray:
@@ -109,5 +110,8 @@ def _feeds(inputs: SequenceInputs, vectors: FloatArray, padded: int) -> dict[str
 
 def _padded(array: np.ndarray, length: int) -> np.ndarray:
     """The array with zeros behind it along its first axis, where it is shorter."""
-    missing = length - len(array)
-    return np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) if missing else array
+    if len(array) == length:
+        return array
+    padded = np.zeros((length, *array.shape[1:]), dtype=array.dtype)
+    padded[: len(array)] = array
+    return padded

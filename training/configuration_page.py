@@ -4,9 +4,9 @@
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import annotated_types
 from pydantic.fields import FieldInfo
@@ -65,7 +65,7 @@ def _configs_in(annotation: Any) -> Iterator[tuple[type[StrictConfig], bool]]:
     if isinstance(annotation, type) and issubclass(annotation, StrictConfig):
         yield annotation, False
     for part in get_args(annotation):
-        yield from ((config, get_origin(annotation) is dict) for config, _ in _configs_in(part))
+        yield from ((config, get_origin(annotation) in (dict, Mapping)) for config, _ in _configs_in(part))
 
 
 def _section_text(section: Section, place: Place) -> str:
@@ -85,8 +85,11 @@ def _type_text(annotation: Any, place: Place) -> str:
             return ", ".join(f"`{part}`" for part in parts)
         case origin if origin in (Union, UnionType):
             return " or ".join(_type_text(part, place) for part in parts if part is not type(None))
-        case origin if origin is dict:
+        case origin if origin in (dict, Mapping):
             return f"names, each with {_type_text(parts[1], place)}"
+        case origin if origin is Annotated:
+            bounds = [bound for one in parts[1:] for bound in (one.metadata if isinstance(one, FieldInfo) else [one])]
+            return ", ".join([_type_text(parts[0], place), *_limits(bounds)])
         case origin if origin is tuple:
             return f"list of {_type_text(parts[0], place)}"
     if annotation in place:
@@ -117,7 +120,7 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if isinstance(field.default, StrictConfig):
         return "its defaults"
-    if field.default is None or field.default == {}:
+    if field.default is None or field.default in ({}, ()):
         return "none"
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 

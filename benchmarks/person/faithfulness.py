@@ -9,14 +9,13 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 import numpy as np
 
-from benchmarks.accuracy.results import commit, hardware
+from benchmarks.person.results import about_now, put
 from features.arrays import IntArray
 from features.people import People
 from features.person import Events, Person, Taken
@@ -29,6 +28,7 @@ from training.run import train
 from training.simulator import SimulatorSettings, simulate
 
 HERE = Path(__file__).parent
+FILE = "faithfulness.json"
 LIST = 10
 """The item is one of so many first ones, drawn evenly."""
 FEWEST_EVENTS = 8
@@ -99,7 +99,7 @@ def case_of(pipeline: Pipeline, person: Person, moment: int, draw: np.random.Gen
     events = np.array([place for place, one in enumerate(person.events.item_ids) if one in named], dtype=np.int64)
     if len(events) == 0 or 2 * len(events) > len(person.events):
         return None
-    others = _of_like_age(events, len(person.events), draw)
+    others = like_age(events, len(person.events), draw)
     before, without, without_others = (
         place_of(pipeline, one, item.item_id, moment)
         for one in (person, without_events(person, events), without_events(person, others))
@@ -140,7 +140,7 @@ def _still_taken(person: Person, left: Events, places: Sequence[int]) -> Taken |
     return Taken([pairs[one][0] for one in kept], [pairs[one][1] for one in kept], person.taken.moments[kept])
 
 
-def _of_like_age(named: IntArray, length: int, draw: np.random.Generator) -> IntArray:
+def like_age(named: IntArray, length: int, draw: np.random.Generator) -> IntArray:
     """For each named event one that is not named, near to it in the history; no event twice."""
     free = sorted(set(range(length)) - set(named.tolist()))
     chosen = []
@@ -174,12 +174,10 @@ def main(bundle: Path | None, config: Path | None, count: int, name: str, run: P
         bundle, config = simulated(run)
     read, folder = read_training_config(config)
     people = People(read.dataset, load_tables(read.dataset, folder))
+    about = about_now("", f"python -m benchmarks.person.faithfulness --people {count} --name {name}")
     row = measure(Pipeline(open_bundle(bundle)), people, count).row()
-    kept = HERE / "faithfulness.json"
-    rows = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    rows[name] = {**row, "commit": commit(), "hardware": hardware(), "date": datetime.now(UTC).date().isoformat()}
-    kept.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    click.echo(json.dumps(rows[name], indent=1))
+    put(HERE, "faithfulness", name, {**row, "about": about}, FILE)
+    click.echo(json.dumps(row, indent=1))
 
 
 def simulated(run: Path) -> tuple[Path, Path]:

@@ -18,14 +18,17 @@ from benchmarks.serving.crowd import user_id
 from benchmarks.serving.shop import COUNTRIES, NEWEST, SHOP, Shop
 from benchmarks.serving.walk import Walk
 from features.arrays import IntArray
+from features.consent import BEGINNING, Purpose
 from features.moments import HOUR
+from features.statements import Statement
 from serving.state import open_state
-from serving.state.protocol import StoredEvent, UserAttributes
+from serving.state.protocol import StoredEvent, UserAttributes, UserStatement
 
 USERS = 100_000
 LONGEST = 200
 STAY = 0.8
 """Chance that the next item is of the same group."""
+AGREED = Statement("consent", Purpose.PERSONALIZE.value, "granted", BEGINNING, "assumed: simulated people")
 SOURCES = (
     "benchmarks/serving/people.py",
     "benchmarks/serving/shop.py",
@@ -74,6 +77,7 @@ def _load(shop: Shop, url: str, users: int, seed: int) -> int:
         store.set_attributes(
             UserAttributes(user_id(number), {"country": COUNTRIES[code]}) for number, code in enumerate(countries)
         )
+        store.load_statements(UserStatement(user_id(number), AGREED) for number in range(users))
         return store.load(_stored(shop, past)).stored
     finally:
         store.close()

@@ -29,6 +29,7 @@ FIRST_WORDS = ("Bright", "Early", "Green", "Local", "Modern", "Northern", "Old",
 
 SHOP = DatasetConfig.parse(
     {
+        "consent": {"assume": "granted", "basis": "simulated people"},
         "order": {"time": "time"},
         "events": {"type": "type"},
         "types": {

@@ -102,6 +102,11 @@ class Guard:
             raise _forbidden(f"the {what} has not the scope `{endpoint.scope}`", hint, endpoint.scope)
         return caller
 
+    def check_metrics(self, scope: Any) -> None:
+        """Raises HttpError unless whoever asks for counts has some key, or is this machine itself."""
+        if not (self._settings.open_metrics or is_local(scope)):
+            self.caller(scope)
+
     def caller(self, scope: Any) -> Caller:
         """Whoever sends a request, whatever they may do. Raises HttpError 401 or 429."""
         if self._settings.open:

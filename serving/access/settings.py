@@ -15,6 +15,8 @@ class AccessConfig(StrictConfig):
     """Whether everybody is answered without a key, on every address; needs `why`."""
     why: str | None = Field(default=None, min_length=10)
     """What guards the service instead, such as `only our gateway reaches it`; written to the log at every start."""
+    open_metrics: bool = False
+    """Whether /metrics is answered without a key to others than this machine, for a Prometheus that sends none."""
     token_seconds: int = Field(default=900, ge=1, le=MOST_SECONDS)
     """How long a person's token lives when its maker does not say, in seconds."""
     token_rate: float = Field(default=10.0, gt=0)

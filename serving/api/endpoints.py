@@ -9,12 +9,11 @@ from typing import Any, Literal, NamedTuple
 from serving.access.desk import TokenReply, TokenRequest, make_token
 from serving.access.scopes import AUDITED, Scope
 from serving.api.people import asker, doers, listed_users
-from serving.api.replies import BatchReply, EventsReply, ItemsReply, ListReply, ProfileReply, Stamped
+from serving.api.replies import BatchReply, EventsReply, ItemsReply, ListReply, Stamped
 from serving.api.requests import (
     Asked,
     BatchRequest,
     EventsRequest,
-    ProfileRequest,
     RankRequest,
     RecommendRequest,
     SimilarRequest,
@@ -25,6 +24,7 @@ from serving.items.desk import change_items
 from serving.items.requests import ItemsRequest
 from serving.person.consent import ConsentReply, ConsentRequest, consent
 from serving.person.explain import ExplainReply, ExplainRequest, explain
+from serving.person.link import LinkReply, LinkRequest, link
 from serving.person.preferences import PreferencesReply, PreferencesRequest, preferences
 from serving.person.privacy import (
     ArchiveReply,
@@ -37,6 +37,8 @@ from serving.person.privacy import (
     export,
     verify_erasure,
 )
+from serving.person.profile import CorrectReply, CorrectRequest, ProfileReply, ProfileRequest, correct, profile
+from serving.person.users import UsersReply, UsersRequest, change_users, changed_users
 from serving.state.audit_log import Ids
 
 
@@ -102,8 +104,11 @@ ENDPOINTS = (
     Endpoint(
         "/v1/events", "events", EventsRequest, EventsReply, Desk.events, lane="writes", people=doers, by_token=True
     ),
+    Endpoint("/v1/users/link", "person", LinkRequest, LinkReply, link, lane="writes"),
     Endpoint("/v1/items", "catalogue", ItemsRequest, ItemsReply, change_items, lane="writes"),
-    Endpoint("/v1/profile", "person", ProfileRequest, ProfileReply, Desk.profile, lane="writes", by_token=True),
+    Endpoint("/v1/users", "person", UsersRequest, UsersReply, change_users, lane="writes", people=changed_users),
+    Endpoint("/v1/profile", "person", ProfileRequest, ProfileReply, profile, lane="writes", by_token=True),
+    Endpoint("/v1/profile/correct", "person", CorrectRequest, CorrectReply, correct, lane="writes", by_token=True),
     Endpoint("/v1/consent", "person", ConsentRequest, ConsentReply, consent, lane="writes", by_token=True),
     Endpoint(
         "/v1/preferences",

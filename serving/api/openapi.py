@@ -11,6 +11,7 @@ from serving.api.replies import ErrorReply, ReadyReply, Reply
 from serving.api.reply_schemas import reply_schemas
 from serving.api.requests import Event
 from serving.items.requests import PostedItem
+from serving.person.users import PostedUser
 
 REFERENCE = "#/components/schemas/"
 _WAIT = {"headers": {"Retry-After": {"description": "Seconds.", "required": True, "schema": {"type": "integer"}}}}
@@ -62,7 +63,7 @@ ROUTES = (*(endpoint.path for endpoint in ENDPOINTS), *_PLAIN)
 @cache
 def openapi() -> dict[str, Any]:
     """The document, OpenAPI 3.1."""
-    requests = dict.fromkeys([*(endpoint.request for endpoint in ENDPOINTS), Event, PostedItem])
+    requests = dict.fromkeys([*(endpoint.request for endpoint in ENDPOINTS), Event, PostedItem, PostedUser])
     models = [(one, "validation") for one in requests]
     _, definitions = models_json_schema(models, ref_template=f"{REFERENCE}{{model}}")  # type: ignore[arg-type]
     replies: list[type[Reply]] = [*(endpoint.reply for endpoint in ENDPOINTS), ErrorReply, ReadyReply]

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from serving.api.requests import BatchRequest, EventsRequest, PersonRequest
+from serving.api.requests import BatchRequest, EventsRequest
 from serving.state.audit_log import Ids
 
 
 def asker(request: Any) -> Sequence[Ids]:
-    """The person who asks, if the request names one."""
-    if isinstance(request, PersonRequest) and (request.user_id, request.anonymous_id) != (None, None):
-        return [(request.user_id, request.anonymous_id)]
-    return ()
+    """The person who asks, if the request names one, by whatever class it comes."""
+    ids = (getattr(request, "user_id", None), getattr(request, "anonymous_id", None))
+    return () if ids == (None, None) else [ids]
 
 
 def listed_users(request: BatchRequest) -> Sequence[Ids]:

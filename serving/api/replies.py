@@ -165,28 +165,6 @@ class ItemsReply(Stamped, frozen=True, kw_only=True):
     results: list[ItemChangeReply]
 
 
-class PastEvent(Reply, frozen=True, kw_only=True):
-    """Something that the person did."""
-
-    item_id: str
-    title: str | None = None
-    type: str
-    time: str | None = None
-    """When it happened, where events have a time."""
-    value: float | None = None
-
-
-class ProfileReply(Stamped, frozen=True, kw_only=True):
-    """What is known of a person."""
-
-    user_id: str | None = None
-    anonymous_id: str | None = None
-    events: list[PastEvent]
-    """Newest first."""
-    items_taken: int
-    """Number of different items that the person ever did something with."""
-
-
 class RefusedReply(Reply, frozen=True, kw_only=True):
     """The bundle that the registry names and that does not answer."""
 

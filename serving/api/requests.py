@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from features.event_details import DETAILS, Detail
 from features.moments import to_moment
 from serving.answers import MAX_K
 from serving.filters.parsing import MAX_CHARACTERS
@@ -18,6 +19,9 @@ MAX_EVENTS = 1_000
 MAX_EXCLUDED = 10_000
 MAX_INLINE = 100
 MAX_USERS = 1_000
+MAX_POSITION = 10_000
+MAX_ID = 256
+"""Characters of an id."""
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -27,8 +31,9 @@ def _moment(value: Any) -> int:
     return to_moment(value.upper())
 
 
-Id = Annotated[str, Field(min_length=1, max_length=256)]
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
 Moment = Annotated[int, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+Measured = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Scalar = str | int | float | bool | None
 FilterText = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]
 K = Annotated[int, Field(ge=1, le=MAX_K)]
@@ -76,8 +81,22 @@ class InlineEvent(Asked):
     """When it happened; now if left out."""
     value: Annotated[float, Field(allow_inf_nan=False)] | None = None
     """A rating, seconds played, an amount."""
+    dwell: Measured | None = None
+    """Seconds that the item was looked at."""
+    price: Measured | None = None
+    """What one piece cost."""
+    quantity: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """How many pieces."""
+    position: Annotated[int, Field(ge=1, le=MAX_POSITION)] | None = None
+    """In which slot of the list the item stood, from 1."""
     context: Context | None = None
     """Circumstances of the event."""
+
+    @property
+    def details(self) -> dict[Detail, float]:
+        """What was told of dwell, price, quantity and position."""
+        told = {name: getattr(self, name) for name in DETAILS}
+        return {name: value for name, value in told.items() if value is not None}
 
 
 class Event(InlineEvent):
@@ -142,6 +161,15 @@ class RecommendRequest(ListOptions):
 
     explain: bool = False
     """Whether items come with reasons, and the answer with the time of each stage."""
+    after: Id | None = None
+    """The `request_id` of a list of this person: this is its next page, and holds nothing of the earlier ones. Context,
+    filter and events are those of the first page."""
+
+    @model_validator(mode="after")
+    def _a_page_asks_what_the_first_asked(self) -> Self:
+        if self.after is not None and self.model_fields_set & {"context", "filter", "events"}:
+            raise ValueError("with `after`, leave out context, filter and events: they are those of the first page")
+        return self
 
 
 class BatchRequest(Asked):
@@ -198,10 +226,3 @@ class EventsRequest(Asked):
         Field(min_length=1, max_length=MAX_EVENTS),
         WithJsonSchema({"type": "array", "items": {"$ref": "#/components/schemas/Event"}, "maxItems": MAX_EVENTS}),
     ]
-
-
-class ProfileRequest(PersonRequest):
-    """What is known of this person?"""
-
-    newest: Annotated[int, Field(ge=1, le=1_000)] = 50
-    """Number of newest events to show."""

@@ -46,7 +46,7 @@ def _list_of(desk: Desk, request: BatchRequest, user_id: str, request_id: str) -
         explain=request.explain,
         language=request.language,
     )
-    reply = desk.recommend(asked, request_id)
+    reply = desk.recommend(asked, request_id, logged=False)
     return UserListReply(
         user_id=user_id,
         items=reply.items,

@@ -4,7 +4,6 @@ The desk joins the store, the clock and the pipeline. It keeps nothing between t
 worker answers from what any of them has stored.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
@@ -13,16 +12,15 @@ from typing import Literal, NamedTuple
 
 from features.consent import OPT_IN, ConsentRules
 from features.errors import StateError
-from features.moments import SECOND, to_text
+from features.moments import SECOND
 from features.person import RECENT_EVENTS, Person
 from serving.access.tokens import Tokens
 from serving.answers import Answer, Query
-from serving.api.replies import EventsReply, ListReply, PastEvent, ProfileReply, list_reply
+from serving.api.replies import EventReply, EventsReply, ListReply, list_reply
 from serving.api.requests import (
     EventsRequest,
     PersonalRequest,
     PersonRequest,
-    ProfileRequest,
     RankRequest,
     RecommendRequest,
     SimilarRequest,
@@ -31,9 +29,13 @@ from serving.budget import NEVER, Deadline, UsualTimes
 from serving.desk.breaker import Breaker
 from serving.desk.inline import with_events
 from serving.desk.intake import Intake, event_reply
-from serving.desk.permission import NotPersonal, Permitted, admitting, permitted_past
+from serving.desk.permission import NotPersonal, Permitted, admitting, measuring, permitted_past
 from serving.desk.watching import watch_events, watch_list
+from serving.events.pages import page_of
+from serving.events.refused import refused
+from serving.events.served import Served, served_row
 from serving.filters import Filter, FilterReader
+from serving.person.settings import FOR_EVER, RetentionConfig
 from serving.pipeline import Pipeline
 from serving.reasons.wording import Languages, Words
 from serving.state.audit_log import Deed
@@ -55,6 +57,8 @@ class Asking(NamedTuple):
     """What the answer must do without."""
     not_personal: NotPersonal | None
     """Why nothing is known of the person."""
+    told: Sequence[StoredEvent]
+    """The events of the request that count."""
 
 
 class Desk:
@@ -70,13 +74,17 @@ class Desk:
         tokens: Tokens | None = None,
         languages: Sequence[str] = ("en", "pl"),
         consent: ConsentRules = OPT_IN,
+        retention: RetentionConfig = FOR_EVER,
+        log_served: bool = True,
     ) -> None:
         """`newest` events of a person are read; `clock` gives the present moment; `tokens` signs for persons.
 
         Reasons are told in `languages`. Raises ConfigError for a language without sentences. `consent` says what it
-        means that a person never answered.
+        means that a person never answered, `retention` how long what is kept.
         """
         self.consent = consent
+        self.retention = retention
+        self.served = Served(state.served_log, lambda: measuring(consent, clock())) if log_served else None
         self.tokens = tokens or Tokens()
         self._languages = Languages(languages)
         self.item_log = item_log
@@ -107,7 +115,7 @@ class Desk:
     def _take(self, pipeline: Pipeline) -> None:
         self.schema = schema = pipeline.bundle.schema
         self.pipeline = pipeline
-        self._intake = Intake(schema)
+        self._intake = Intake(schema.dataset)
         self._filters = FilterReader(schema.dataset)
         self._demographics = schema.dataset.users.demographics
         self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
@@ -122,31 +130,65 @@ class Desk:
         """The short name of the bundle that answers."""
         return self.pipeline.bundle.name
 
-    def recommend(self, request: RecommendRequest, request_id: str, until: float = NEVER) -> ListReply:
-        """The items that this person should see."""
-        person, moment, without, not_personal = self.asking(request)
+    def recommend(
+        self, request: RecommendRequest, request_id: str, until: float = NEVER, *, logged: bool = True
+    ) -> ListReply:
+        """The items that this person should see.
+
+        When `logged`, the answer goes into the log of what was served, from which `after` continues it.
+        """
+        page = page_of(request, self.served)
+        asked = page.request
+        asking = self.asking(asked)
         query = Query(
-            k=request.k,
-            exclude=request.exclude,
-            filter=self.filter(request.filter),
-            explain=request.explain,
+            k=page.depth,
+            exclude=asked.exclude,
+            filter=self.filter(asked.filter),
+            explain=asked.explain,
             budget=Deadline(until, self._usual),
         )
-        answer = self.pipeline.recommend(person, query, moment)
+        answer = page.cut(self.pipeline.recommend(asking.person, query, asking.moment))
+        if logged:
+            self._log(asked, request_id, asking, answer, page.given)
         watch_list("recommend", self.pipeline.bundle, answer)
         self._learn(answer, explained=request.explain and not answer.degraded)
         words = self.words(request.spoken) if request.explain else None
-        return list_reply(answer, request_id, self.bundle, words=words, without=without, not_personal=not_personal)
+        return self._reply(asking, answer, request_id, words)
 
     def rank(self, request: RankRequest, request_id: str, until: float = NEVER) -> ListReply:
         """The given items in this person's order."""
-        person, moment, without, not_personal = self.asking(request)
+        asking = self.asking(request)
         budget = Deadline(until, self._usual)
         query = Query(filter=self.filter(request.filter), explain=request.explain, budget=budget)
-        answer = self.pipeline.rank(person, request.item_ids, query, moment)
+        answer = self.pipeline.rank(asking.person, request.item_ids, query, asking.moment)
+        self._log(request, request_id, asking, answer)
         watch_list("rank", self.pipeline.bundle, answer)
         words = self.words(request.spoken) if request.explain else None
-        return list_reply(answer, request_id, self.bundle, words=words, without=without, not_personal=not_personal)
+        return self._reply(asking, answer, request_id, words)
+
+    def _reply(self, asking: Asking, answer: Answer, request_id: str, words: Words | None) -> ListReply:
+        return list_reply(
+            answer, request_id, self.bundle, words=words, without=asking.without, not_personal=asking.not_personal
+        )
+
+    def _log(
+        self, request: PersonalRequest, request_id: str, asking: Asking, answer: Answer, given: Sequence[str] = ()
+    ) -> None:
+        """Take note of an answer, for the log of what was served."""
+        if self.served is None:
+            return
+        row = served_row(
+            request,
+            answer,
+            asking.told,
+            given,
+            request_id=request_id,
+            moment=self.clock(),
+            answered_for=asking.moment,
+            bundle=self.bundle,
+            seen=asking.person.seen,
+        )
+        self.served.add(row)
 
     def similar(self, request: SimilarRequest, request_id: str) -> ListReply:
         """The items that go with the given ones."""
@@ -163,6 +205,10 @@ class Desk:
         outcomes = iter(self._state.append(events, admitting(self.consent, now)))
         results = [event_reply(one, next(outcomes)) if isinstance(one, StoredEvent) else one for one in checked]
         statuses = [result.status for result in results]
+        pairs = zip(request.events, checked, strict=True)
+        letters = [refused(content, one, now) for content, one in pairs if isinstance(one, EventReply)]
+        if letters:
+            self._state.dead_letters.keep(letters, admitting(self.consent, now))
         watch_events(statuses, events, now)
         return EventsReply(
             request_id=request_id,
@@ -174,18 +220,6 @@ class Desk:
             results=results,
         )
 
-    def profile(self, request: ProfileRequest, request_id: str) -> ProfileReply:
-        """What is known of this person, newest first."""
-        person = self._breaker.call(lambda: self._read(request, request.newest))
-        return ProfileReply(
-            request_id=request_id,
-            bundle=self.bundle,
-            user_id=request.user_id,
-            anonymous_id=request.anonymous_id,
-            events=self._past(person)[::-1],
-            items_taken=len(set(person.taken.item_ids)) if person.taken else 0,
-        )
-
     def words(self, asked: str | None) -> Words:
         """How reasons are told to whoever asked for a language, or for none."""
         return self._languages.words(asked, timed=self.schema.timed)
@@ -195,9 +229,13 @@ class Desk:
         self._state.check()
 
     def close(self) -> None:
-        """Give back the store."""
-        self.item_log.close()
-        self._state.close()
+        """Write what waits to be logged, and give back the store."""
+        try:
+            if self.served:
+                self.served.flush()
+        finally:
+            self.item_log.close()
+            self._state.close()
 
     def filter(self, text: str | None) -> Filter | None:
         """Raises RequestError that says where the text is no filter."""
@@ -224,7 +262,7 @@ class Desk:
         person = replace(with_events(past.person, new), context=context)
         newest = max([now, *person.events.moments[-1:].tolist()])
         moment = newest if request.context.time is None else request.context.time
-        return Asking(person, moment, without, past.not_personal)
+        return Asking(person, moment, without, past.not_personal, new)
 
     def _permitted(self, request: PersonRequest, inline: Sequence[StoredEvent], now: int) -> tuple[Permitted, set[str]]:
         """What may be known of the person, and which of the inline events are stored already."""
@@ -253,25 +291,3 @@ class Desk:
             self._usual.learn("ranker", answer.timings["rank"])
         if explained and "explain" in answer.timings:
             self._usual.learn("explanations", answer.timings["explain"])
-
-    def _past(self, person: Person) -> list[PastEvent]:
-        schema, catalogue = self.pipeline.bundle.schema, self.pipeline.bundle.catalogue
-        events = person.events
-        columns = zip(
-            events.item_ids,
-            schema.items.rows(events.item_ids).tolist(),
-            events.types,
-            events.moments.tolist(),
-            events.values.tolist(),
-            strict=True,
-        )
-        return [
-            PastEvent(
-                item_id=item_id,
-                title=catalogue.title(row),
-                type=kind,
-                time=to_text(moment) if schema.timed else None,
-                value=None if math.isnan(value) else float(f"{value:.7g}"),  # what a float32 really holds
-            )
-            for item_id, row, kind, moment, value in columns
-        ]

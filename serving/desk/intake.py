@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from features.dataset import DatasetConfig
 from features.errors import RequestError
-from features.schema import Schema
 from serving.api.problems import of_validation
 from serving.api.replies import EventReply
 from serving.api.requests import Context, Event, InlineEvent
@@ -18,11 +18,11 @@ from serving.state.protocol import Outcome, StoredEvent
 
 
 class Intake:
-    """Checks events and contexts for one schema."""
+    """Checks events and contexts for one data set."""
 
-    def __init__(self, schema: Schema) -> None:
-        self._types = schema.types
-        self._columns = frozenset(schema.dataset.events.context)
+    def __init__(self, dataset: DatasetConfig) -> None:
+        self._types = tuple(dataset.types)
+        self._columns = frozenset(dataset.events.context)
 
     def posted(self, content: Any, now: int) -> StoredEvent | EventReply:
         """An event that can be stored, or why it cannot."""
@@ -64,6 +64,7 @@ class Intake:
             moment=now if event.time is None else event.time,
             value=event.value,
             context=self.context(event.context, f"{place}context.") or None,
+            details=event.details or None,
         )
 
     def context(self, context: Context | None, place: str = "context.") -> Mapping[str, Any]:

@@ -66,6 +66,15 @@ def permitted_past(
     return permitted(statements, rules, now, demographics, read)
 
 
+def measuring(rules: ConsentRules, now: int) -> Admit:
+    """Whether what a person was served may be logged, to be asked in the transaction that logs it."""
+
+    def admit(statements: Sequence[Statement]) -> bool:
+        return decide(Purpose.MEASURE, statements, rules, now + CLOCK_SKEW).allowed
+
+    return admit
+
+
 def admitting(rules: ConsentRules, now: int) -> Admit:
     """Whether a state may store what a person did or is, to be asked in the transaction that stores it."""
 

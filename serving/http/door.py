@@ -62,7 +62,7 @@ class Door:
     async def _refused(self, scope: Message) -> Response | None:
         """Why whoever asks for metrics gets none: they tell how much a company sells."""
         try:
-            self._reception.check_caller(scope)
+            self._reception.check_metrics(scope)
         except HttpError as error:
             return refusal(error, secrets.token_hex(16))
         return None

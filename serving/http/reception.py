@@ -18,7 +18,6 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from features.errors import StateError, TailorbirdError
-from serving.access.conversation import is_local
 from serving.access.guard import Caller
 from serving.api.endpoints import Endpoint
 from serving.api.problems import COME_AGAIN, HttpError, internal, of_validation
@@ -110,12 +109,11 @@ class Reception:
             self._checking = asyncio.get_running_loop().run_in_executor(self._aside, _checked, self._worker)
         return await asyncio.shield(self._checking)
 
-    def check_caller(self, scope: Message) -> None:
-        """Raises HttpError unless whoever sends a request has some key, or is this machine itself."""
+    def check_metrics(self, scope: Message) -> None:
+        """Raises HttpError unless whoever sends a request may see counts."""
         if self._worker is None:
             raise self._closed()
-        if not is_local(scope):
-            self._worker.guard.caller(scope)
+        self._worker.guard.check_metrics(scope)
 
     async def _answer(
         self, endpoint: Endpoint, scope: Message, receive: Receive, request_id: str

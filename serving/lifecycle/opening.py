@@ -18,6 +18,7 @@ from serving.access.keys import keys_from_environment
 from serving.access.tokens import tokens_from
 from serving.bundle import open_bundle
 from serving.desk.desk import Desk, wall_clock
+from serving.events.served import FLUSH_SECONDS
 from serving.golden import check_golden
 from serving.items import changes, merging
 from serving.items.changes import ItemFollower, up_to_date
@@ -122,6 +123,8 @@ def _worker(
         tokens=guard.tokens,
         languages=config.languages,
         consent=config.consent,
+        retention=config.retention,
+        log_served=config.log_served,
     )
     live = Live(snapshot, desk)
     leave_alone()
@@ -133,7 +136,9 @@ def _worker(
     check_retention(config.retention, live.desk.schema.types, timed=live.desk.schema.timed)
     finisher = Finisher(state, reach, machine_lock(Path(f"{url}.erasing")), wall_clock)
     keeper = Keeper(state, config.retention, machine_lock(Path(f"{url}.expiring")), wall_clock)
+    served = desk.served
     threads = [
+        *([Repeating("served", served.flush, FLUSH_SECONDS)] if served else []),
         Repeating("erasures", finisher.look, housekeeping.FINISH_SECONDS, swap.NICENESS),
         Repeating("retention", keeper.look, housekeeping.EXPIRE_SECONDS, swap.NICENESS),
         Repeating("keys", guard.look, access.LOOK_SECONDS),

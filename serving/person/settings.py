@@ -22,6 +22,10 @@ class RetentionConfig(StrictConfig):
     """Days after which a consent or preference is removed that a later one took the place of."""
 
 
+FOR_EVER = RetentionConfig()
+"""Everything is kept until it is erased."""
+
+
 class PrivacyConfig(StrictConfig):
     """What an erasure looks through beside the store, the registry and the run folder of the bundle."""
 

@@ -67,7 +67,8 @@ def _circumstances(weighed: Weighed, mine: int) -> list[int]:
 def _matters(weighed: Weighed, mine: int, share: float) -> BoolArray:
     """bool [V]: without what an item's score falls, and by a place or this share of it."""
     falls = weighed.falls[:, mine]
-    return (falls > 0) & ((weighed.places[:, mine] > 0) | (falls >= share * np.abs(weighed.scores[mine])))
+    far = (weighed.places[:, mine] > 0) | (falls >= share * np.abs(weighed.scores[mine]))
+    return np.asarray((falls > 0) & far)
 
 
 def _of_kind(weighed: Weighed, kind: str) -> BoolArray:

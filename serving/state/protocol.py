@@ -5,13 +5,18 @@ until it is linked to a user; from then on it is that user.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from features.event_details import Detail
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
 from serving.state.audit_log import AuditLog, Deed
 from serving.state.erasures import Erasures
 from serving.state.facts import Facts
+
+if TYPE_CHECKING:  # both stand on what is defined here
+    from serving.state.dead_letters import DeadLetters
+    from serving.state.served_log import ServedLog
 
 Outcome: TypeAlias = Literal["stored", "duplicate", "not_stored", "erased"]
 """An erased event is one that an erasure forbids to come back; one that is not stored is of somebody not admitted."""
@@ -45,6 +50,8 @@ class StoredEvent(NamedTuple):
     """Plain data that JSON can hold."""
     request_id: str | None = None
     """The answer that led here."""
+    details: Mapping[Detail, float] | None = None
+    """What else was told: dwell, price, quantity, position."""
 
 
 class UserAttributes(NamedTuple):
@@ -86,6 +93,14 @@ class State(Erasures, Facts, Protocol):
     @property
     def audit_log(self) -> AuditLog:
         """The audit log of this store."""
+
+    @property
+    def dead_letters(self) -> "DeadLetters":
+        """The refused events that this store keeps."""
+
+    @property
+    def served_log(self) -> "ServedLog":
+        """The log of what was served, in this store."""
 
     def append(self, events: Sequence[StoredEvent], admit: Admit = everyone) -> list[Outcome]:
         """Store events in one transaction, each once; an event older than others takes its place in time.

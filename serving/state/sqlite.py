@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from features.errors import RequestError, StateError
+from features.errors import RequestError
 from features.joining import joined, settled
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
@@ -28,9 +28,11 @@ from serving.state.protocol import (
 )
 from serving.state.sqlite_audit_log import NotingConnections, SqliteAuditLog
 from serving.state.sqlite_connections import Connections, Transactions
+from serving.state.sqlite_dead_letters import SqliteDeadLetters
 from serving.state.sqlite_erasures import Gate, SqliteErasures, remove_until
 from serving.state.sqlite_facts import SqliteFacts
 from serving.state.sqlite_group import GroupCommit
+from serving.state.sqlite_persons import Persons
 from serving.state.sqlite_reads import (
     is_user,
     person_of,
@@ -40,10 +42,11 @@ from serving.state.sqlite_reads import (
     read_statements,
 )
 from serving.state.sqlite_schema import OWNED, STATIC, create_tables
+from serving.state.sqlite_served_log import SqliteServedLog
 
 _INSERT_EVENT = """
-INSERT INTO events (person, event_id, item_id, type, moment, value, context, request_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING
+INSERT INTO events (person, event_id, item_id, type, moment, value, context, request_id, details)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING
 """
 _IS_STORED = "SELECT 1 FROM events WHERE event_id = ?"
 _SET_ATTRIBUTE = "INSERT OR REPLACE INTO attributes VALUES (?, ?, ?, ?)"
@@ -89,6 +92,14 @@ class SqliteState(SqliteErasures, SqliteFacts):
     def audit_log(self) -> SqliteAuditLog:
         return self._audit_log
 
+    @property
+    def dead_letters(self) -> SqliteDeadLetters:
+        return SqliteDeadLetters(self._connections)
+
+    @property
+    def served_log(self) -> SqliteServedLog:
+        return SqliteServedLog(self._connections)
+
     def append(self, events: Sequence[StoredEvent], admit: Admit = everyone) -> list[Outcome]:
         if self._group:
             return self._group.run(lambda connection: _append(connection, events, admit))
@@ -101,7 +112,7 @@ class SqliteState(SqliteErasures, SqliteFacts):
         while some := list(islice(rest, batch)):
             with self._connections.writing() as connection:
                 before = _newest_number(connection)
-                gate, persons = Gate(connection), _Persons(connection, admit)
+                gate, persons = Gate(connection), Persons(connection, admit)
                 allowed = [event for event in some if _allowed(gate, event)]
                 pairs = [(persons.admitted(event.user_id, event.anonymous_id), event) for event in allowed]
                 rows = [_row(person, event) for person, event in pairs if person is not None]
@@ -130,7 +141,7 @@ class SqliteState(SqliteErasures, SqliteFacts):
 
     def set_attributes(self, attributes: Iterable[UserAttributes], admit: Admit = everyone) -> int:
         with self._connections.writing() as connection:
-            gate, persons = Gate(connection), _Persons(connection, admit)
+            gate, persons = Gate(connection), Persons(connection, admit)
             rows = (
                 (person, name, STATIC if one.moment is None else one.moment, json.dumps(value))
                 for one in attributes
@@ -145,15 +156,16 @@ class SqliteState(SqliteErasures, SqliteFacts):
             gate = Gate(connection)
             taken = [one for one in statements if gate.admits(one.moment, user_id, anonymous_id)]
             if taken:
-                _declare(connection, _Persons(connection).of(user_id, anonymous_id), taken)
+                _declare(connection, Persons(connection).of(user_id, anonymous_id), taken)
         return len(taken)
 
     def load_statements(self, statements: Iterable[UserStatement], batch: int = 50_000) -> int:
         new, rest = 0, iter(statements)
         while some := list(islice(rest, batch)):
             with self._connections.writing() as connection:
-                persons = _Persons(connection)
-                rows = [_statement_row(persons.of(user_id), one) for user_id, one in some]
+                gate, persons = Gate(connection), Persons(connection)
+                taken = [(user_id, one) for user_id, one in some if gate.admits(one.moment, user_id)]
+                rows = [_statement_row(persons.of(user_id), one) for user_id, one in taken]
                 new += connection.executemany(_INSERT_NEW_STATEMENT, rows).rowcount
         return new
 
@@ -165,7 +177,7 @@ class SqliteState(SqliteErasures, SqliteFacts):
 
     def link(self, anonymous_id: str, user_id: str) -> bool:
         with self._connections.writing() as connection:
-            user = _Persons(connection).of(user_id)
+            user = Persons(connection).of(user_id)
             visitor = person_of(connection, anonymous=True, outside_id=anonymous_id)
             limit = Gate(connection).pass_on(user_id, anonymous_id) if visitor is None or visitor != user else None
             if visitor is None:
@@ -216,53 +228,15 @@ class SqliteState(SqliteErasures, SqliteFacts):
         self._connections.close()
 
 
-class _Persons:
-    """The persons of outside ids, new ones made, within one transaction."""
-
-    def __init__(self, connection: sqlite3.Connection, admit: Admit = everyone) -> None:
-        self._connection = connection
-        self._admit = admit
-        self._seen: dict[tuple[bool, str], int] = {}
-        self._refused: set[tuple[bool, str]] = set()
-
-    def admitted(self, user_id: str | None, anonymous_id: str | None = None) -> int | None:
-        """The person, unless nothing may be stored of them; of who is refused there is no new id either."""
-        return self.of(user_id, anonymous_id) if self.admits(user_id, anonymous_id) else None
-
-    def admits(self, user_id: str | None, anonymous_id: str | None = None) -> bool:
-        """Whether anything may be stored of the person."""
-        key = _key(user_id, anonymous_id)
-        if self._admit is not everyone and key not in self._seen and key not in self._refused:
-            person = person_of(self._connection, anonymous=key[0], outside_id=key[1])
-            said = [] if person is None else read_statements(self._connection, [person])
-            if not self._admit(said):
-                self._refused.add(key)
-        return key not in self._refused
-
-    def of(self, user_id: str | None, anonymous_id: str | None = None) -> int:
-        key = _key(user_id, anonymous_id)
-        if key not in self._seen:
-            person = person_of(self._connection, anonymous=key[0], outside_id=key[1])
-            self._seen[key] = self._new(*key) if person is None else person
-        return self._seen[key]
-
-    def _new(self, anonymous: bool, outside_id: str) -> int:
-        row = self._connection.execute(
-            "INSERT INTO ids SELECT ifnull(max(person), 0) + 1, ?, ? FROM ids RETURNING person",
-            (anonymous, outside_id),
-        ).fetchone()
-        return int(row[0])
-
-
 def _append(connection: sqlite3.Connection, events: Sequence[StoredEvent], admit: Admit) -> list[Outcome]:
     before = _newest_number(connection)
-    gate, persons = Gate(connection), _Persons(connection, admit)
+    gate, persons = Gate(connection), Persons(connection, admit)
     outcomes = [_append_one(connection, gate, persons, event) for event in events]
     connection.execute(_TAKE_NEW, (before,))
     return outcomes
 
 
-def _append_one(connection: sqlite3.Connection, gate: Gate, persons: "_Persons", event: StoredEvent) -> Outcome:
+def _append_one(connection: sqlite3.Connection, gate: Gate, persons: Persons, event: StoredEvent) -> Outcome:
     if not _allowed(gate, event):
         return "erased"
     if not persons.admits(event.user_id, event.anonymous_id):
@@ -278,14 +252,6 @@ def _allowed(gate: Gate, event: StoredEvent) -> bool:
     return gate.admits(event.moment, event.user_id, event.anonymous_id) and gate.admits_event(event.event_id)
 
 
-def _key(user_id: str | None, anonymous_id: str | None) -> tuple[bool, str]:
-    """(whether it is a visitor's, outside id)."""
-    anonymous, outside_id = (False, user_id) if user_id is not None else (True, anonymous_id)
-    if outside_id is None:
-        raise StateError("an event or attribute belongs to nobody: it has no id of a user or visitor")
-    return anonymous, outside_id
-
-
 def _row(person: int, event: StoredEvent) -> tuple[Any, ...]:
     return (
         person,
@@ -296,6 +262,7 @@ def _row(person: int, event: StoredEvent) -> tuple[Any, ...]:
         event.value,
         None if event.context is None else json.dumps(event.context),
         event.request_id,
+        None if event.details is None else json.dumps(event.details),
     )
 
 

@@ -7,15 +7,14 @@ from typing import Any
 from serving.state.event_log import LoggedEvent
 from serving.state.protocol import StoredEvent
 from serving.state.sqlite_connections import Connections
+from serving.state.sqlite_reads import OUTSIDE_IDS, newest_number
 from serving.state.sqlite_schema import create_tables
 
-_AFTER = """
-SELECT number, event_id, item_id, type, moment, value, context, request_id,
-    (SELECT id FROM ids WHERE person = events.person AND anonymous = 0) AS user_id,
-    (SELECT min(id) FROM ids WHERE person = events.person AND anonymous = 1) AS anonymous_id
+_AFTER = f"""
+SELECT number, event_id, item_id, type, moment, value, context, request_id, details,
+    {OUTSIDE_IDS.format(table="events")}
 FROM events WHERE number > ? ORDER BY number LIMIT ?
 """
-_NEWEST = "SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'"
 _MARK = "UPDATE event_exports SET number = max(number, ?)"
 
 
@@ -35,7 +34,7 @@ class SqliteEventLog:
 
     def newest(self) -> int:
         with self._connections.reading() as connection:
-            return int(connection.execute(_NEWEST).fetchone()[0])
+            return newest_number(connection)
 
     def exported(self) -> int:
         with self._connections.reading() as connection:
@@ -50,7 +49,7 @@ class SqliteEventLog:
 
 
 def _logged(number: int, *row: Any) -> LoggedEvent:
-    event_id, item_id, kind, moment, value, context, request_id, user_id, anonymous_id = row
+    event_id, item_id, kind, moment, value, context, request_id, details, user_id, anonymous_id = row
     return LoggedEvent(
         number,
         StoredEvent(
@@ -63,5 +62,6 @@ def _logged(number: int, *row: Any) -> LoggedEvent:
             value=value,
             context=None if context is None else json.loads(context),
             request_id=request_id,
+            details=None if details is None else json.loads(details),
         ),
     )

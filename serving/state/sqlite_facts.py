@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from features.moments import DAY
 from features.tombstones import mark_of
@@ -15,7 +16,7 @@ from serving.state.sqlite_reads import persons_of
 from serving.state.sqlite_schema import PERSONAL
 
 _HISTORY = """
-SELECT event_id, item_id, type, moment, value, context, request_id FROM events
+SELECT event_id, item_id, type, moment, value, context, request_id, details FROM events
 WHERE person IN ({persons}) ORDER BY moment DESC, number DESC LIMIT ?
 """
 _OLD_EVENTS = "SELECT number FROM events WHERE moment < ? AND type IN ({types}) ORDER BY moment LIMIT ?"
@@ -32,6 +33,11 @@ WHERE person = ? AND item_id = ? AND type = ? GROUP BY person, item_id, type
 """
 
 
+def _told(context: str | None, asked: str | None, details: str | None) -> tuple[Any, str | None, Any]:
+    """The last fields of a stored event."""
+    return context and json.loads(context), asked, details and json.loads(details)
+
+
 class SqliteFacts:
     """The part of the store that removes single facts; it stands on the store's connections."""
 
@@ -43,10 +49,8 @@ class SqliteFacts:
             rows = connection.execute(_HISTORY.format(persons=_marks(persons)), (*persons, newest)).fetchall()
         anonymous_id = anonymous_id if user_id is None else None
         return [
-            StoredEvent(
-                event_id, item_id, kind, moment, user_id, anonymous_id, value, context and json.loads(context), asked
-            )
-            for event_id, item_id, kind, moment, value, context, asked in reversed(rows)
+            StoredEvent(event_id, item_id, kind, moment, user_id, anonymous_id, value, *_told(context, asked, details))
+            for event_id, item_id, kind, moment, value, context, asked, details in reversed(rows)
         ]
 
     def remove_event(self, user_id: str | None, anonymous_id: str | None, event_id: str, *, moment: int) -> bool:

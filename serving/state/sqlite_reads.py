@@ -11,7 +11,16 @@ from features.person import Change, Events, Person, Taken
 from features.statements import Statement
 from serving.state.sqlite_schema import STATIC
 
+EVENT_COLUMNS = ("event_id", "item_id", "type", "moment", "value", "context", "request_id", "details")
+OUTSIDE_IDS = """
+(SELECT id FROM ids WHERE person = {table}.person AND anonymous = 0) AS user_id,
+(SELECT min(id) FROM ids WHERE person = {table}.person AND anonymous = 1) AS anonymous_id
+"""
+"""Columns that say whose a row of `table` is by now."""
 _EVENTS = "SELECT item_id, type, moment, value, context FROM events"
+_LETTERS = "SELECT content, moment, field, message FROM dead_letters"
+_SERVED = "SELECT request_id, moment, answer FROM served"
+_NEWEST = "SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'"
 _NEWEST_FIRST = "ORDER BY moment DESC, number DESC LIMIT ?"
 
 
@@ -51,7 +60,13 @@ def read_person(
         taken=_taken(connection, persons, without),
         attributes=attributes,
         changes=changes,
+        seen=newest_number(connection),
     )
+
+
+def newest_number(connection: sqlite3.Connection) -> int:
+    """A number that no event exceeds; 0 in a store that never held one."""
+    return int(connection.execute(_NEWEST).fetchone()[0])
 
 
 def read_attributes(
@@ -82,22 +97,31 @@ def read_export(connection: sqlite3.Connection, persons: Sequence[int]) -> dict[
     ids = _of_persons(connection, "SELECT anonymous, id FROM ids", persons, "ORDER BY id")
     events = _of_persons(
         connection,
-        "SELECT event_id, item_id, type, moment, value, context, request_id FROM events",
+        f"SELECT {', '.join(EVENT_COLUMNS)} FROM events",
         persons,
         "ORDER BY moment, number",
     )
-    names = ("event_id", "item_id", "type", "moment", "value", "context", "request_id")
-    records = [dict(zip(names, event, strict=True)) for event in events]
+    records = [dict(zip(EVENT_COLUMNS, event, strict=True)) for event in events]
     return {
         "user_ids": [one for anonymous, one in ids if not anonymous],
         "anonymous_ids": [one for anonymous, one in ids if anonymous],
         "attributes": static,
         "changes": {name: [change._asdict() for change in each] for name, each in changes.items()},
         "statements": [one._asdict() for one in read_statements(connection, persons)],
-        "events": [{**record, "context": _plain(record["context"])} for record in records],
+        "events": [
+            {**record, "context": _plain(record["context"]), "details": _plain(record["details"])} for record in records
+        ],
         "taken": [
             {"item_id": item_id, "type": kind, "moment": moment}
             for item_id, kind, moment in _taken_rows(connection, persons, ())
+        ],
+        "dead_letters": [
+            {"content": json.loads(content), "moment": moment, "field": field, "message": message}
+            for content, moment, field, message in _of_persons(connection, _LETTERS, persons, "ORDER BY number")
+        ],
+        "served": [
+            {"request_id": request_id, "moment": moment, **json.loads(answer)}
+            for request_id, moment, answer in _of_persons(connection, _SERVED, persons, "ORDER BY number")
         ],
     }
 

@@ -3,14 +3,15 @@
 `events` is the log: `number` only grows, and the unique `event_id` is the mark by which a repeated event is
 known. `taken` is derived from it, kept so that a read need not see the whole past. `ids` says which person
 an outside id stands for. `erasures` and `erased_events` hold marks, never ids; `receipts` holds the ids of an erasure
-until it is finished. A table of an earlier version is one of a later; each version has more of them.
+until it is finished. A table of an earlier version is one of a later; each version has more of them, or of their
+columns.
 """
 
 import sqlite3
 
 from features.errors import StateError
 
-VERSION = 3
+VERSION = 4
 STATIC = -(2**63)
 """The moment under which attributes are kept that never change."""
 
@@ -32,7 +33,8 @@ CREATE TABLE IF NOT EXISTS events (
     moment INTEGER NOT NULL,
     value REAL,
     context TEXT,
-    request_id TEXT
+    request_id TEXT,
+    details TEXT
 );
 CREATE INDEX IF NOT EXISTS events_of_person ON events (person, moment);
 CREATE INDEX IF NOT EXISTS events_by_moment ON events (moment);
@@ -63,6 +65,32 @@ CREATE TABLE IF NOT EXISTS statements (
     source TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS statements_of_person ON statements (person, moment);
+
+CREATE TABLE IF NOT EXISTS dead_letters (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    person INTEGER,
+    digest TEXT NOT NULL UNIQUE,
+    content TEXT NOT NULL,
+    moment INTEGER NOT NULL,
+    field TEXT,
+    message TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS dead_letters_of_person ON dead_letters (person);
+
+CREATE TABLE IF NOT EXISTS served (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    person INTEGER,
+    request_id TEXT NOT NULL UNIQUE,
+    moment INTEGER NOT NULL,
+    answer TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS served_of_person ON served (person, moment);
+CREATE TABLE IF NOT EXISTS log_exports (
+    folder TEXT PRIMARY KEY,
+    moment INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    served INTEGER NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS erasures (
     mark TEXT NOT NULL,
@@ -128,7 +156,7 @@ CREATE TABLE IF NOT EXISTS access_keys (
 );
 CREATE INDEX IF NOT EXISTS access_keys_by_version ON access_keys (version);
 """
-OWNED = ("events", "statements", "audit_keys", "ids")
+OWNED = ("events", "statements", "dead_letters", "served", "audit_keys", "ids")
 """Tables whose rows belong to one person, and to the other after a merge."""
 PERSONAL = (*OWNED, "taken", "attributes")
 """Tables from which an erasure removes a person's rows."""
@@ -141,6 +169,7 @@ def create_tables(connection: sqlite3.Connection) -> None:
     if version <= VERSION:
         for statement in TABLES.split(";\n"):
             connection.execute(statement)
+        _add_column(connection, "events", "details", "TEXT")
         connection.execute(f"PRAGMA user_version={VERSION}")
     connection.execute("COMMIT")
     if version > VERSION:
@@ -149,3 +178,9 @@ def create_tables(connection: sqlite3.Connection) -> None:
             field="state",
             hint="Use the program that wrote it, or load a new store.",
         )
+
+
+def _add_column(connection: sqlite3.Connection, table: str, column: str, kind: str) -> None:
+    """Give a table of an earlier version a column that it lacks."""
+    if column not in {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}:
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")

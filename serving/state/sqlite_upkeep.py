@@ -14,6 +14,8 @@ from serving.state.upkeep import COUNTERS, IDENTITY, PLAIN, Row
 
 ROWS_AT_ONCE = 5_000
 DERIVED = ("taken",)
+NUMBERED = ("events", "statements", "dead_letters", "served")
+"""Tables whose rows have numbers that may not be given twice."""
 ONE_ROW = (IDENTITY, "event_exports")
 """Tables of one row each, which takes the place of what is there."""
 _TABLES = """
@@ -25,7 +27,7 @@ _BEGIN_COUNT = """
 INSERT INTO sqlite_sequence SELECT :table, :number
 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = :table)
 """
-_COUNTED = {"rows": ("events", "statements"), "items": ("item_changes",)}
+_COUNTED = {"rows": NUMBERED, "items": ("item_changes",)}
 """Tables whose numbers a counter gives."""
 
 
@@ -49,7 +51,7 @@ class SqliteUpkeep:
             yield COUNTERS, list(_counters(connection))
             tables = [name for (name,) in connection.execute(_TABLES) if name not in DERIVED]
             for table in (*ONE_ROW, *(one for one in tables if one not in ONE_ROW)):
-                blobs, order = _blobs(connection, table), "ORDER BY number" if table == "events" else ""
+                blobs, order = _blobs(connection, table), "ORDER BY number" if table in NUMBERED else ""
                 cursor = connection.execute(f"SELECT * FROM {table} {order}")
                 names = [column[0] for column in cursor.description]
                 while some := cursor.fetchmany(ROWS_AT_ONCE):

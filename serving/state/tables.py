@@ -10,16 +10,19 @@ import numpy as np
 from features.consent import OPT_IN, storable
 from features.encoders import is_missing
 from features.errors import DataError
+from features.event_details import Detail
 from features.events import AttributeTable, EventTable, Tables
 from features.moments import SECOND
 from features.statements import Statement
+from features.tombstones import without_erased
 from serving.state.protocol import Loaded, State, StoredEvent, UserAttributes, UserStatement
 
 
 def load_tables_into_state(state: State, tables: Tables) -> Loaded:
     """Store what the people of the tables agreed to, and the events and attributes of those who agreed.
 
-    A withdrawal that the state has already holds against the tables. Raises DataError where nothing says what they
+    A withdrawal that the state has already holds against the tables, and nothing comes in that an erasure forbids to
+    come back. Raises DataError where nothing says what they
     agreed to.
     """
     if tables.consent is None:
@@ -28,7 +31,7 @@ def load_tables_into_state(state: State, tables: Tables) -> Loaded:
             field="dataset.consent",
             hint='Name a table of their answers, or write {assume: granted, basis: "why that is lawful"}.',
         )
-    now = round(time.time() * SECOND)
+    tables, now = without_erased(tables, state.tombstones()), round(time.time() * SECOND)
 
     def admit(statements: Sequence[Statement]) -> bool:
         return storable(statements, OPT_IN, now)
@@ -67,7 +70,14 @@ def _events(table: EventTable) -> Iterator[StoredEvent]:
             user_id=users[user],
             value=None if np.isnan(value) else value,
             context={name: plain(column[row]) for name, column in table.contexts.items()} or None,
+            request_id=None if table.requests is None else table.requests[row],
+            details=_details(table, row) or None,
         )
+
+
+def _details(table: EventTable, row: int) -> dict[Detail, float]:
+    told = {name: float(column[row]) for name, column in table.details.items()}
+    return {name: value for name, value in told.items() if not np.isnan(value)}
 
 
 def _attributes(table: AttributeTable) -> Iterator[UserAttributes]:

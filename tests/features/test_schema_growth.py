@@ -1,5 +1,7 @@
 """A schema that grows keeps every code that it gave."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from hypothesis import given
@@ -41,7 +43,11 @@ def test_rows_and_codes_stay_and_what_is_new_stands_behind(first: list[str], sec
     for old, new in zip(before.item_fields, after.item_fields, strict=True):
         assert (old.width, old.edges, old.role) == (new.width, new.edges, new.role)
         assert list(new.vocabulary.ids)[: len(old.vocabulary.ids)] == list(old.vocabulary.ids)
-    values = {"kind": [f"k{one}" for one in first], "tags": [f"{one}|x" for one in first], "price": [3.0] * len(first)}
+    values: dict[str, list[Any]] = {
+        "kind": [f"k{one}" for one in first],
+        "tags": [f"{one}|x" for one in first],
+        "price": [3.0] * len(first),
+    }
     np.testing.assert_array_equal(before.encode_items(values, len(first)), after.encode_items(values, len(first)))
     fresh = after.encode_items({"kind": [f"k{one}" for one in second]}, len(second))[:, 0]
     assert (fresh != UNKNOWN).all()

@@ -1,5 +1,6 @@
 """What was known of erased people reaches no reader of tables, whichever file the marks lie in."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from features.dataset import DatasetConfig
 from features.errors import ConfigError, DataError
 from features.events import AttributeTable, Changes, EventTable, Tables
+from features.imported_consent import ImportedConsent
 from features.moments import to_moment
 from features.people import People
+from features.statements import Statement
 from features.tables import load_tables
 from features.tombstones import Tombstones, mark_of, read_tombstones, without_erased
 
@@ -134,6 +137,15 @@ def test_what_is_left_is_what_a_plain_filter_leaves(rows: list[tuple[int, int]],
         assert [len(people.person(user).events) for user in people.user_ids] == [
             len([1 for user, _ in found if user == one]) for one in sorted({user for user, _ in found})
         ]
+
+
+def test_answers_of_those_who_are_gone_go_too() -> None:
+    said = (Statement("consent", "train", "denied", 1, "table"),)
+    consent = ImportedConsent(assumed=(), declared={f"u{user}": said for user in range(5)})
+    tables = replace(table_of([(1, 3), (2, 3), (2, 9)]), consent=consent)
+    left = without_erased(tables, tombstones(u1=5, u2=5)).consent
+    assert left is not None
+    assert sorted(left.declared) == ["u0", "u2", "u3", "u4"]
 
 
 def table_of(rows: list[tuple[int, int]]) -> Tables:

@@ -3,13 +3,11 @@
 The stand-in says "the item after the one that you took last, then the others": enough to see what reaches it.
 """
 
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,9 +20,11 @@ import pytest
 import redis
 import uvicorn
 
+from benchmarks.person.redis_server import redis_program as installed_redis
+from benchmarks.person.redis_server import running_redis
 from features.consent import ConsentRules, Purpose
 from features.dataset import DatasetConfig
-from features.events import AttributeTable, EventTable
+from features.events import AttributeTable, Changes, EventTable
 from features.person import Person
 from features.schema import fit_schema
 from features.vocabulary import RESERVED
@@ -66,6 +66,13 @@ SHOP = DatasetConfig.parse(
             },
             "available": {"from": "opens", "to": "closes"},
         },
+        "users": {
+            "columns": {
+                "city": {"role": "categorical", "static": True},
+                "born": {"role": "birth_date", "static": True},
+                "plan": {"role": "categorical", "time": "since"},
+            },
+        },
     }
 )
 
@@ -90,7 +97,12 @@ class StandIn:
         )
         none = AttributeTable(ids=np.empty(0, dtype=object), columns={}, changes={})
         columns = {name: np.full(ITEMS, None, dtype=object) for name in SHOP.items.columns}
-        schema = fit_schema(SHOP, events, none, AttributeTable(ids=ids, columns=columns, changes={}))
+        users = AttributeTable(
+            ids=none.ids,
+            columns=dict.fromkeys(("city", "born"), none.ids),
+            changes={"plan": Changes(empty, empty, none.ids)},
+        )
+        schema = fit_schema(SHOP, events, users, AttributeTable(ids=ids, columns=columns, changes={}))
         rows = ITEMS + RESERVED
         catalogue = Catalogue.of(
             vectors=np.zeros((rows, 1), dtype=np.float32),
@@ -146,7 +158,7 @@ class StandIn:
 @pytest.fixture(scope="session")
 def redis_program() -> str:
     """The server's program, where one is installed."""
-    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    program = installed_redis()
     if program is None:
         pytest.skip("no redis-server is installed: the store in Redis stays untested (tests/system-packages.sh)")
     return program
@@ -163,29 +175,6 @@ def redis_server(redis_program: str, tmp_path_factory: pytest.TempPathFactory) -
     """The URL of a real server of this session, without a port and without files."""
     with running_redis(redis_program, tmp_path_factory.mktemp("redis")) as url:
         yield url
-
-
-@contextmanager
-def running_redis(program: str, folder: Path, *settings: str) -> Iterator[str]:
-    """A server on a socket in a folder; its URL."""
-    where = ["--port", "0", "--unixsocket", str(folder / "redis.sock"), "--dir", str(folder)]
-    command = [program, *where, "--save", "", "--loglevel", "warning", *settings]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        while not listens(folder / "redis.sock"):
-            assert server.poll() is None, "redis-server did not start"
-            time.sleep(0.005)
-        yield f"unix://{folder}/redis.sock"
-    finally:
-        server.kill()
-        server.wait()
-        (folder / "redis.sock").unlink(missing_ok=True)
-
-
-def listens(path: Path) -> bool:
-    """Whether somebody answers at a socket."""
-    with socket.socket(socket.AF_UNIX) as asking:
-        return asking.connect_ex(str(path)) == 0
 
 
 def emptied(url: str) -> str:

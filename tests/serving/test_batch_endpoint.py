@@ -50,6 +50,14 @@ def test_each_user_gets_what_recommend_answers(known: None, client: httpx.Client
     assert body["lists"][0] != body["lists"][2]
 
 
+def test_lists_can_be_explained_too(known: None, client: httpx.Client) -> None:
+    given = {"k": 2, "explain": True, "language": "pl"}
+    lists = client.post(PATH, json={"user_ids": USERS, **given}).json()["lists"]
+    alone = [client.post("/v1/recommend", json={"user_id": user, **given}).json() for user in USERS]
+    assert [one["items"] for one in lists] == [one["items"] for one in alone]
+    assert "„Title i3”" in lists[0]["items"][0]["reasons"][0]["sentence"]
+
+
 def test_a_shortfall_is_told_for_each_user(client: httpx.Client) -> None:
     lists = client.post(PATH, json={"user_ids": ["x", "y"], "k": 40}).json()["lists"]
     assert [one["shortfall"]["wanted"] for one in lists] == [40, 40]

@@ -8,7 +8,7 @@ import pytest
 from features.errors import RequestError
 from features.moments import HOUR, to_moment
 from features.person import Events, Person, Taken
-from serving.api.requests import EventsRequest, ProfileRequest, RankRequest, RecommendRequest, SimilarRequest
+from serving.api.requests import EventsRequest, RankRequest, RecommendRequest, SimilarRequest
 from serving.desk.desk import Desk
 from serving.desk.inline import with_events
 from serving.state.protocol import State, StoredEvent, UserAttributes
@@ -122,11 +122,9 @@ def test_inline_events_are_checked_by_their_place(desk: Desk) -> None:
     assert told.value.field == "events.0.context.mood"
 
 
-def test_rank_similar_and_profile_answer(desk: Desk, state: State) -> None:
+def test_rank_and_similar_answer(desk: Desk, state: State) -> None:
     state.append([stored(1)])
     ranked = desk.rank(RankRequest(user_id="ann", item_ids=["i2", "i1"]), "r")
     similar = desk.similar(SimilarRequest(item_ids=["i1"], k=1), "r")
-    profile = desk.profile(ProfileRequest(user_id="ann"), "r")
     assert [item.item_id for item in ranked.items] == ["i1", "i2"]
     assert [item.item_id for item in similar.items] == ["i0"]
-    assert [(one.item_id, one.time) for one in profile.events] == [("i1", "2025-12-31T23:00:00.000Z")]

@@ -42,7 +42,7 @@ def test_an_empty_log(store: Store) -> None:
 
 
 def test_events_come_back_whole_in_the_order_of_storing(store: Store) -> None:
-    late = event(1, value=2.5, context={"device": "tv"}, request_id="r")
+    late = event(1, value=2.5, context={"device": "tv"}, request_id="r", details={"position": 3})
     store.state.append([event(2), late, event(2)])
     store.state.append([visit(3)])
     found = store.log.after(0, 10)

@@ -10,8 +10,9 @@ import yaml
 
 from features.errors import ConfigError
 from features.person import RECENT_EVENTS
-from serving.api.requests import EventsRequest, ProfileRequest
+from serving.api.requests import EventsRequest
 from serving.lifecycle.opening import open_worker
+from serving.person.profile import ProfileRequest, profile
 from serving.settings import PipelineSettings
 from serving.state.item_log import ItemEdit
 
@@ -42,7 +43,7 @@ def test_two_workers_on_one_redis_know_what_either_was_told(
     event = {"event_id": "e1", "user_id": "new one", "item_id": "i1", "type": kind}
     assert first.events(EventsRequest(events=[event]), "r").stored == 1
     assert second.events(EventsRequest(events=[event]), "r").duplicate == 1
-    (seen,) = second.profile(ProfileRequest(user_id="new one"), "r").events
+    (seen,) = profile(second, ProfileRequest(user_id="new one"), "r").events
     assert seen.item_id == "i1"
     (number,) = first.item_log.change([ItemEdit("brand new", None)], 1)
     for _ in range(500):

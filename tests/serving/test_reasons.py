@@ -145,15 +145,15 @@ def test_asking_for_reasons_changes_nothing_else(pipeline: Pipeline, known: list
 
 
 def test_a_stranger_hears_what_is_true_of_the_item(pipeline: Pipeline, now: int) -> None:
-    statistics, items = pipeline.bundle.statistics, pipeline.bundle.schema.items
+    taken, items = np.asarray(pipeline.bundle.statistics.popularity), pipeline.bundle.schema.items
     answer = pipeline.recommend(Person(), Query(k=30, explain=True), now)
     facts = [(items.row(one.item_id), reason) for one in answer.items for reason in one.reasons]
     assert {reason.code for _, reason in facts} <= {"popular", "trending", "new", "general"}
     popular = [(row, reason) for row, reason in facts if reason.code == "popular"]
     assert popular
     for row, reason in popular:
-        assert reason.count == int(statistics.popularity[row])
-        assert reason.place == 1 + int((np.asarray(statistics.popularity) > statistics.popularity[row]).sum())
+        assert reason.count == int(taken[row])
+        assert reason.place == 1 + int((taken > taken[row]).sum())
 
 
 def test_protected_attributes_are_named_when_they_counted(
@@ -177,3 +177,9 @@ def test_rank_explains_too(pipeline: Pipeline, known: list[Person], now: int) ->
     items = pipeline.bundle.schema.items.ids[:5]
     assert all(one.reasons for one in pipeline.rank(known[0], items, Query(explain=True), now).items)
     assert pipeline.rank(known[0], ["nowhere"], Query(explain=True), now).items == ()
+
+
+def test_an_item_that_came_after_the_training_can_be_a_reason(pipeline: Pipeline) -> None:
+    transitions = pipeline.bundle.transitions
+    rows = np.array([transitions.n_rows + 3, 5])
+    assert transitions.between(rows, 7).tolist() == [0.0, *transitions.between(rows[1:], 7).tolist()]

@@ -1,7 +1,7 @@
 """Sentences: plurals as CLDR has them, every language whole, and what happens without one."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, get_args
 
 import httpx
@@ -52,8 +52,8 @@ def test_every_language_can_say_everything(name: str) -> None:
     words = Languages([name]).words(None, timed=True)
     for code in get_args(Code):
         for number in (0, 1, 2, 5, 12, 22, 101):
-            numbers = {"times": number, "count": number, "days": number, "place": 3}
-            reason = Reason(code, item_id="i1", name="plan", value="x", **numbers)
+            reason = Reason(code, item_id="i1", name="plan", value="x", place=3)
+            reason = replace(reason, times=number, count=number, days=number)
             said = [sentence_of(reason, language), sentence_of(Reason("attribute", protected=True), language)]
             assert all(one and "{" not in one for one in said)
     for stop in get_args(Stop):

@@ -54,13 +54,13 @@ def test_an_unknown_item(pipeline: Pipeline, person: Person, now: int) -> None:
 def test_an_item_that_opens_later_or_closed_before(pipeline: Pipeline, now: int) -> None:
     catalogue, items = pipeline.bundle.catalogue, pipeline.bundle.schema.items
     row = int(np.argmax(np.asarray(catalogue.available_from)))
-    first = int(catalogue.available_from[row])
+    first = int(np.asarray(catalogue.available_from)[row])
     (early,) = pipeline.explain(Person(), items.id_of(row), Query(), first - DAY).obstacles
     assert (early.stop, early.until) == ("unavailable", first)
     closing = np.flatnonzero(np.asarray(catalogue.available_to) < np.iinfo(np.int64).max)
     if len(closing):
         row = int(closing[0])
-        last = int(catalogue.available_to[row])
+        last = int(np.asarray(catalogue.available_to)[row])
         (late,) = pipeline.explain(Person(), items.id_of(row), Query(), last + DAY).obstacles
         assert (late.stop, late.since, late.until) == ("unavailable", last + 1, None)
 

@@ -199,12 +199,41 @@ def test_a_visitor_of_one_user_cannot_become_another(state: State) -> None:
     assert seen(state.person("ann")) == ["i1"]
 
 
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("uvw")), max_size=12))
+def test_links_have_no_cycles(new_store_url: Callable[[], str], pairs: list[tuple[str, str]]) -> None:
+    """Visitors become users, users become nobody: whatever is linked, a visitor is one user, the first, for good."""
+    state, became = open_state(new_store_url()), dict[str, str]()
+    for number, (visitor, user) in enumerate(pairs):
+        state.append([event(number, user_id=None, anonymous_id=visitor)])
+        if became.setdefault(visitor, user) == user:
+            state.link(visitor, user)
+        else:
+            with pytest.raises(RequestError, match="another user already"):
+                state.link(visitor, user)
+    for visitor, user in became.items():
+        assert sorted(seen(state.person(None, visitor))) == sorted(seen(state.person(user)))
+    total = sum(len(seen(state.person(user))) for user in set(became.values()))
+    assert total == len(pairs)
+    state.close()
+
+
+def test_a_record_says_what_it_has_seen(state: State) -> None:
+    assert state.person("ann").seen == 0
+    state.append([event(1)])
+    first = state.person("ann").seen
+    state.append([event(2, user_id="bob")])
+    second = state.person("ann").seen
+    assert first is not None
+    assert second is not None
+    assert second > first > 0
+
+
 def test_export_holds_everything(state: State) -> None:
-    state.append([event(1, value=2.0, context={"device": "tv"}, request_id="r"), visit(2)])
+    state.append([event(1, value=2.0, context={"device": "tv"}, request_id="r", details={"dwell": 1.5}), visit(2)])
     state.link("cookie", "ann")
     state.set_attributes([UserAttributes("ann", {"gender": "F"}), UserAttributes("ann", {"plan": "pro"}, moment=5)])
-    blank = {"value": None, "context": None, "request_id": None}
-    first = {"value": 2.0, "context": {"device": "tv"}, "request_id": "r"}
+    blank = {"value": None, "context": None, "request_id": None, "details": None}
+    first = {"value": 2.0, "context": {"device": "tv"}, "request_id": "r", "details": {"dwell": 1.5}}
     state.declare("ann", None, [consent(5)])
     said = {"kind": "consent", "key": "train", "value": "granted", "moment": 5, "source": "person"}
     assert state.export("ann") == {
@@ -221,6 +250,8 @@ def test_export_holds_everything(state: State) -> None:
             {"item_id": "i1", "type": "view", "moment": 1},
             {"item_id": "i2", "type": "view", "moment": 2},
         ],
+        "dead_letters": [],
+        "served": [],
     }
     assert state.export("nobody")["events"] == []
 
@@ -337,6 +368,14 @@ def test_tables_are_loaded_once(state: State) -> None:
     assert [ann.attribute("plan", moment) for moment in (0, 1, 4)] == [None, "free", "pro"]
     assert state.person("bob").attributes == {"age": None}
     assert list(state.user_ids()) == ["ann", "bob", "eve"]
+
+
+def test_tables_bring_nobody_back_who_was_erased(state: State) -> None:
+    load_tables_into_state(state, tables())
+    for user in ("ann", "eve"):
+        state.erase(user, moment=9)
+    assert load_tables_into_state(state, tables()).stored == 0
+    assert list(state.user_ids()) == ["bob"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Erasure in every backend: nothing dated before it comes back, what comes later is a new person."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,8 @@ from features.statements import Statement
 from features.tombstones import mark_of
 from serving.state import open_state
 from serving.state.protocol import State, StoredEvent, UserAttributes
+from serving.state.sqlite_reads import read_export
+from serving.state.sqlite_schema import PERSONAL, create_tables
 
 THEN = 1_000 * DAY
 """The moment of the erasures below."""
@@ -41,7 +44,7 @@ def test_what_is_dated_before_an_erasure_does_not_come_back(state: State) -> Non
     state.erase("ann", moment=THEN)
     late = [event(3), visit(4), event(5, THEN), event(6, user_id="bob")]
     assert state.append(late) == ["erased", "erased", "erased", "stored"]
-    assert state.load([event(7), event(8, user_id="bob")]) == (1, 1)
+    assert state.load([event(7), event(8, user_id="bob")]).stored == 1
     assert state.declare("ann", None, [Statement("consent", "train", "granted", THEN, "table")]) == 0
     assert state.set_attributes([UserAttributes("ann", {"plan": "pro"}, moment=THEN)]) == 0
     assert state.export("ann") == state.export(None, "cookie") == state.export("nobody")
@@ -188,3 +191,16 @@ def test_an_erasure_under_concurrent_writes_leaves_nothing(state: State) -> None
     assert state.export("ann")["events"] == state.export("ann")["taken"] == []
     assert held(state, None, "cookie") == []
     assert len(held(state, "bob")) == 80
+
+
+def test_every_table_of_people_is_erased_and_exported() -> None:
+    """A new table joins by its line in `PERSONAL`, and by one in `read_export`."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    create_tables(connection)
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    columns = {name: {row[1] for row in connection.execute(f"PRAGMA table_info({name})")} for name in tables}
+    assert {name for name in tables if "person" in columns[name]} == set(PERSONAL)
+    exported = {"user_ids": "ids", "anonymous_ids": "ids", "changes": "attributes"}
+    held = {exported.get(name, name) for name in read_export(connection, [1])}
+    assert set(PERSONAL) - held == {"audit_keys"}, "what a key opens is exported as the entries themselves"
+    connection.close()

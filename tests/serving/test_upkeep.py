@@ -16,9 +16,11 @@ from features.errors import ConfigError, StateError
 from features.statements import Statement
 from serving.state import open_event_log, open_item_log, open_key_store, open_state, open_upkeep
 from serving.state.audit_log import Deed
+from serving.state.dead_letters import Refused
 from serving.state.item_log import ItemEdit
 from serving.state.key_store import StoredKey
 from serving.state.protocol import State, StoredEvent, UserAttributes
+from serving.state.served_log import LogExport, ServedItem, ServedRow
 from serving.state.upkeep import copy_store
 
 IDS = [("ann", None), ("bob", None), (None, "cookie"), (None, "v")]
@@ -42,6 +44,13 @@ def fill(url: str) -> None:
     state.set_attributes([UserAttributes("ann", values), UserAttributes("ann", {"plan": "pro"}, moment=5)])
     state.declare(None, "cookie", [Statement("consent", "train", "granted", 3, "person")])
     state.declare("bob", None, [Statement("preference", "strength", None, 4, "company")])
+    answer = ServedRow(
+        "r1", "ann", "cookie", 5, 5, "default", (ServedItem("i1", 0.1, None),), "b", "ranker", 3, {"k": 2}
+    )
+    state.served_log.add([answer, answer._replace(request_id="r2", user_id=None, anonymous_id=None)])
+    state.served_log.note_export(LogExport("/logs", 7, 2, 1))
+    letters = [Refused({"event_id": f"x{name}"}, 5, "no such type", "type", name) for name in ("ann", None)]
+    state.dead_letters.keep(letters)
     state.link("cookie", "ann")
     state.audited(Deed("users", "k", 5, "r1", [("ann", None)], {"count": 1})).declare("ann", None, [])
     state.audit_log.note(Deed("promote", "k", 6))
@@ -63,6 +72,8 @@ def all_of(url: str) -> dict[str, Any]:
     state, log, events, keys = open_state(url), open_item_log(url), open_event_log(url), open_key_store(url)
     found = {
         "export": [state.export(*ids) for ids in IDS],
+        "served": [state.served_log.after(0, 9), state.served_log.exports(), state.served_log.find("r1", "ann")],
+        "refused": state.dead_letters.after(0, 9),
         "users": list(state.user_ids()),
         "newest": state.newest_event(),
         "audit": [state.audit_log.after(0), [state.audit_log.keys(*ids) for ids in IDS]],

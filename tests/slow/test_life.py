@@ -35,7 +35,9 @@ def alone(
 ) -> Iterator[Alone]:
     """One for all tests, as starting takes long; the last test stops it."""
     folder = tmp_path_factory.mktemp("alone")
-    (folder / "serving.yaml").write_text("serving: {deadline_ms: 5000}\n")
+    (folder / "serving.yaml").write_text(
+        "serving: {deadline_ms: 5000, consent: {personalize: {unknown: granted, basis: a test}}}\n"
+    )
     url = f"http://127.0.0.1:{port}"
     config, state = folder / "serving.yaml", f"sqlite:///{folder}/state.db"
     with pytest.MonkeyPatch.context() as patch:

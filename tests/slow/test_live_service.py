@@ -49,7 +49,8 @@ def live(trained: Any, port: int, until_ready: Callable[..., None], tmp_path_fac
         manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "note": name}))
         renew_manifest(folder / name)
     config = folder / "serving.yaml"
-    config.write_text(yaml.safe_dump({"serving": {"workers": 2, "merge_items": MERGE_ITEMS}}))
+    consent = {"personalize": {"unknown": "granted", "basis": "a test"}}
+    config.write_text(yaml.safe_dump({"serving": {"workers": 2, "merge_items": MERGE_ITEMS, "consent": consent}}))
     made = Live(f"http://127.0.0.1:{port}", folder)
     promote(made.bundle("first"), made.registry)
     with pytest.MonkeyPatch.context() as patch:

@@ -13,6 +13,7 @@ import tailorbird
 from features.errors import BundleError, ConfigError, DataError
 from serving.lifecycle.lock import only_one
 from serving.lifecycle.registry import REGISTRY, promote, read_pointer
+from training.config import read_training_config
 from training.retrain import retrain as retraining
 from training.retrain.attempts import Attempt, attempts, tidy
 from training.retrain.partitions import Partition
@@ -29,7 +30,7 @@ def begun(runs: Path, **content: Any) -> Attempt:
 @pytest.fixture
 def config(trained: Any, tmp_path: Path) -> Path:
     """The trained world's config with a gate that wants more moments than there are: nothing is ever trained."""
-    path = trained.config_path.with_name("retrain.yaml")
+    path: Path = trained.config_path.with_name("retrain.yaml")
     content = yaml.safe_load(trained.config_path.read_text(encoding="utf-8"))
     path.write_text(yaml.safe_dump({**content, "gate": {"least_moments": 100_000}}), encoding="utf-8")
     return path
@@ -207,7 +208,7 @@ def test_who_changes_the_live_bundle_meanwhile_makes_the_judgement_void(
     trained: Any, config: Path, tmp_path: Path
 ) -> None:
     promote(trained.bundle, tmp_path / "registry")
-    settings, base = retraining.read_training_config(config)
+    settings, base = read_training_config(config)
     this = retraining.Retraining(settings, base, tmp_path / "runs", tmp_path / "registry", lambda _: None)
     steps = retraining._Steps(this, begun(tmp_path / "runs", live=str(tmp_path / "before")))
     with pytest.raises(BundleError, match="Call it again"):

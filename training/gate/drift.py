@@ -13,6 +13,7 @@ from features.arrays import BoolArray, IntArray
 from features.events import AttributeTable, Tables
 from features.schema import Schema
 
+BINS = 10
 DRAWS = 20
 MOST_ROWS = 100_000
 """Events of a draw at most."""
@@ -40,10 +41,10 @@ class Drift(NamedTuple):
 def drift_of(schema: Schema, tables: Tables, newest: BoolArray, seed: int) -> dict[str, Drift]:
     """Drift by input, of the events outside and inside of a mask [N], as a schema encodes them.
 
-    Event types and values, context columns, and the static attributes of the people and items of each event. Of a
-    wide field, such as text, the first code stands for all.
+    Event types and values, context columns, and the static attributes of the people and items of each event, but for
+    moments, which always move on. Of a wide field, such as text, the first code stands for all.
     """
-    codes = _inputs(schema, tables)
+    codes = {name: binned(one, ~newest) for name, one in _inputs(schema, tables).items()}
     draws = list(_draws(tables.events.user_codes, newest, seed))
     return {
         name: Drift(
@@ -52,6 +53,21 @@ def drift_of(schema: Schema, tables: Tables, newest: BoolArray, seed: int) -> di
         )
         for name, one in codes.items()
     }
+
+
+def binned(codes: IntArray, before: BoolArray) -> IntArray:
+    """Codes in at most `BINS` bins of about equal mass before the slice, frequent ones first; new codes in the last.
+
+    An index over hundreds of creators or words would tell of the rare ones alone.
+    """
+    counts = np.bincount(codes[before], minlength=int(codes.max(initial=0)) + 1)
+    if np.count_nonzero(counts) <= BINS:
+        return codes
+    order = np.argsort(-counts, kind="stable")
+    mass = np.cumsum(counts[order]) / counts.sum()
+    bins = np.empty(len(counts), dtype=np.int64)
+    bins[order] = np.minimum(np.ceil(mass * BINS).astype(np.int64) - 1, BINS - 1)
+    return bins[codes]
 
 
 def _draws(users: IntArray, newest: BoolArray, seed: int) -> Iterator[IntArray]:
@@ -78,7 +94,7 @@ def _inputs(schema: Schema, tables: Tables) -> dict[str, IntArray]:
     for side, fields, table, ids, rows in sides:
         places = _places(table, ids)
         for one in fields:
-            if one.name in table.columns:
+            if one.name in table.columns and one.role != "time":
                 values = np.append(one.encode(table.columns[one.name])[:, 0], 1)
                 codes[f"{side} {one.name}"] = values[places[rows]]
     return codes

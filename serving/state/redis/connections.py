@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 import redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
@@ -15,7 +16,7 @@ from redis.retry import Retry
 
 from features.errors import StateError
 from serving.state.places import RedisPlace
-from serving.state.redis.tables import OWNED, PERSONAL
+from serving.state.redis.tables import LOGGED, OWNED, PERSONAL
 
 T = TypeVar("T")
 PASSWORD = "TAILORBIRD_STATE_PASSWORD"
@@ -88,8 +89,10 @@ class Connections:
     ) -> Any:
         source = _source(script) if entries is None else _noting_source(script)
         lasting = (self._place.keep_seconds, self._place.repeat_seconds)
+        # One argument: the client packs each by itself, which took longer than the script.
+        packed = msgspec.msgpack.encode([str(one) for one in (*lasting, *arguments)])
         with self._told():
-            return Script(client, source)(keys=entries or (), args=(*lasting, *arguments))
+            return Script(client, source)(keys=entries or (), args=(packed,))
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -138,5 +141,5 @@ def _file(script: str) -> str:
 
 def _tables() -> str:
     """The lists of tables as Lua has them."""
-    each = {"OWNED": OWNED, "PERSONAL": PERSONAL}
+    each = {"OWNED": OWNED, "PERSONAL": PERSONAL, "LOGGED": LOGGED}
     return "".join(f"local {name} = {{{str(list(tables))[1:-1]}}}\n" for name, tables in each.items())

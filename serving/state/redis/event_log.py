@@ -38,9 +38,9 @@ class RedisEventLog:
 
 
 def _logged(number: str, row: str, anonymous: str, outside_id: str) -> LoggedEvent:
-    event_id, item_id, kind, moment, value, context, request_id = json.loads(row)
+    event_id, item_id, kind, moment, value, context, request_id, details = json.loads(row)
     user_id, anonymous_id = (outside_id, None) if anonymous == "0" else (None, outside_id)
     return LoggedEvent(
         int(number),
-        StoredEvent(event_id, item_id, kind, moment, user_id, anonymous_id, value, context, request_id),
+        StoredEvent(event_id, item_id, kind, moment, user_id, anonymous_id, value, context, request_id, details),
     )

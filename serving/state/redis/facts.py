@@ -22,11 +22,11 @@ class RedisFacts:
     _marks: Marks
 
     def history(self, user_id: str | None, anonymous_id: str | None = None, *, newest: int) -> list[StoredEvent]:
-        persons = self._connections.read("person", perhaps(user_id), perhaps(anonymous_id), newest)
+        _, *persons = self._connections.read("person", perhaps(user_id), perhaps(anonymous_id), newest)
         anonymous_id = anonymous_id if user_id is None else None
         return [
-            StoredEvent(event_id, item_id, kind, moment, user_id, anonymous_id, value, context, request_id)
-            for event_id, item_id, kind, moment, value, context, request_id in newest_rows(persons, newest)
+            StoredEvent(event_id, item_id, kind, moment, user_id, anonymous_id, value, context, request_id, details)
+            for event_id, item_id, kind, moment, value, context, request_id, details in newest_rows(persons, newest)
         ]
 
     def remove_event(self, user_id: str | None, anonymous_id: str | None, event_id: str, *, moment: int) -> bool:

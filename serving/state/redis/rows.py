@@ -9,8 +9,11 @@ import numpy as np
 from features.person import Change, Events, Person, Taken
 from features.statements import Statement
 from serving.state.protocol import StoredEvent
+from serving.state.redis.tables import TABLES
 from serving.state.sqlite_schema import STATIC
 
+EXPORTED = ("attributes", "statements", "events", "taken", "dead_letters", "served")
+"""Tables of an export, in the order in which `exported` takes them."""
 _NUMBER_DIGITS = 15
 """Digits with which a name in the order of events begins; the event's type follows."""
 
@@ -34,8 +37,7 @@ def perhaps(outside_id: str | None) -> str:
 
 def event_row(event: StoredEvent) -> str:
     """The columns of an event beside its number."""
-    row = (event.event_id, event.item_id, event.type, event.moment, event.value, event.context, event.request_id)
-    return packed(row)
+    return packed([getattr(event, name) for name in TABLES["events"].columns])
 
 
 def statement_row(one: Statement) -> str:
@@ -54,14 +56,16 @@ def pairs(flat: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return flat[::2], flat[1::2]
 
 
-def person_of(persons: Sequence[Any], newest: int, without: Iterable[str]) -> Person:
+def person_of(found: Sequence[Any], newest: int, without: Iterable[str]) -> Person:
     """The record of one person, or of a user and a visitor as one, from what `person.lua` returns."""
+    seen, *persons = found
     static, changes = attributes_of([flat for *_, flat in persons])
     return Person(
         events=_events(newest_rows(persons, newest)),
         taken=_taken([flat for _, _, flat, _ in persons], frozenset(without)),
         attributes=static,
         changes=changes,
+        seen=int(seen),
     )
 
 
@@ -111,11 +115,13 @@ def statements_of(each: Iterable[Sequence[str]]) -> list[Statement]:
 
 
 def exported(persons: Sequence[Any]) -> dict[str, Any]:
-    """Everything of some persons as plain data, from their ids, attributes, statements, events and what they took."""
-    ids, attributes, said, events, taken = ([one[place] for one in persons] for place in range(5))
+    """Everything of some persons as plain data, from their ids and the rows of `EXPORTED` tables."""
+    ids, attributes, said, events, taken, letters, served = (
+        [one[place] for one in persons] for place in range(len(EXPORTED) + 1)
+    )
     static, changes = attributes_of(attributes)
     records = [(row[3], int(number), row) for flat in events for number, row in _numbered(flat)]
-    names = ("event_id", "item_id", "type", "moment", "value", "context", "request_id")
+    names = TABLES["events"].columns
     outside = sorted((score, one) for flat in ids for one, score in zip(*pairs(flat), strict=True))
     return {
         "user_ids": [one for score, one in outside if score == "0"],
@@ -128,7 +134,17 @@ def exported(persons: Sequence[Any]) -> dict[str, Any]:
             {"item_id": item_id, "type": kind, "moment": moment}
             for (item_id, kind), moment in sorted(taken_of(taken).items())
         ],
+        "dead_letters": [
+            {"content": content, "moment": moment, "field": field, "message": message}
+            for _, content, moment, field, message in _in_order(letters)
+        ],
+        "served": [{"request_id": one, "moment": moment, **answer} for one, moment, answer in _in_order(served)],
     }
+
+
+def _in_order(each: Iterable[Sequence[str]]) -> list[Any]:
+    rows = [(int(number), row) for flat in each for number, row in _numbered(flat)]
+    return [row for _, row in sorted(rows, key=lambda one: one[0])]
 
 
 def _numbered(flat: Sequence[str]) -> Iterable[tuple[str, Any]]:
@@ -139,7 +155,7 @@ def _numbered(flat: Sequence[str]) -> Iterable[tuple[str, Any]]:
 def _events(rows: Sequence[Any]) -> Events:
     if not rows:
         return Events()
-    _, item_ids, types, moments, values, contexts, _ = zip(*rows, strict=True)
+    _, item_ids, types, moments, values, contexts, *_ = zip(*rows, strict=True)
     return Events(
         item_ids=item_ids,
         types=types,

@@ -17,11 +17,10 @@ from serving.state.redis.durability import may_lose
 from serving.state.redis.erasures import RedisErasures
 from serving.state.redis.facts import RedisFacts
 from serving.state.redis.marks import Marks
+from serving.state.redis.person_logs import RedisDeadLetters, RedisServedLog
 from serving.state.redis.writes import RedisWrites
 
 IDS_AT_ONCE = 10_000
-_EXPORTED = ("attributes", "statements", "events", "taken")
-"""Tables in the order in which `rows.exported` reads them."""
 
 
 class RedisState(RedisWrites, RedisErasures, RedisFacts):
@@ -42,6 +41,14 @@ class RedisState(RedisWrites, RedisErasures, RedisFacts):
     @property
     def audit_log(self) -> RedisAuditLog:
         return RedisAuditLog(self._plain)
+
+    @property
+    def dead_letters(self) -> RedisDeadLetters:
+        return RedisDeadLetters(self._connections, self._marks)
+
+    @property
+    def served_log(self) -> RedisServedLog:
+        return RedisServedLog(self._connections, self._marks)
 
     def person(
         self,
@@ -65,7 +72,7 @@ class RedisState(RedisWrites, RedisErasures, RedisFacts):
         return joined(*each) if len(each) == 2 else [one for statements in each for one in statements]
 
     def export(self, user_id: str | None, anonymous_id: str | None = None) -> dict[str, Any]:
-        return rows.exported(self._rows(user_id, anonymous_id, *_EXPORTED))
+        return rows.exported(self._rows(user_id, anonymous_id, *rows.EXPORTED))
 
     def user_ids(self) -> Iterator[str]:
         last: str | None = None

@@ -17,13 +17,19 @@ class Table(NamedTuple):
 
 
 TABLES = {
-    "events": Table(("number",), ("event_id", "item_id", "type", "moment", "value", "context", "request_id")),
+    "events": Table(
+        ("number",), ("event_id", "item_id", "type", "moment", "value", "context", "request_id", "details")
+    ),
     "statements": Table(("number",), ("kind", "key", "value", "moment", "source")),
+    "dead_letters": Table(("number",), ("digest", "content", "moment", "field", "message")),
+    "served": Table(("number",), ("request_id", "moment", "answer")),
     "audit_keys": Table(("number",), ("key",)),
     "taken": Table(("item_id", "type"), ("moment",)),
     "attributes": Table(("name", "moment"), ("value",)),
 }
-OWNED = ("events", "statements", "audit_keys")
+LOGGED = ("dead_letters", "served")
+"""Tables that have a stream of their numbers, and whose first column tells one row from all others."""
+OWNED = ("events", "statements", *LOGGED, "audit_keys")
 """Tables whose rows are the other person's after a merge; ids and what was taken are merged in a way of their own."""
 PERSONAL = (*OWNED, "taken", "attributes")
 """Tables that an erasure removes."""

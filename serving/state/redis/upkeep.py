@@ -10,13 +10,15 @@ from serving.state.places import RedisPlace
 from serving.state.redis.connections import Connections
 from serving.state.redis.item_log import RedisItemLog
 from serving.state.redis.rows import packed, pairs
-from serving.state.redis.tables import TABLES
+from serving.state.redis.tables import LOGGED, TABLES
 from serving.state.upkeep import COUNTERS, IDENTITY, Row
 
 T = TypeVar("T")
 PEOPLE_AT_ONCE = 200
 ROWS_AT_ONCE = 1_000
 COUNTER_KEYS = {"rows": "tb:number", "items": "tb:items:number", "persons": "tb:persons"}
+NOBODY = "0"
+"""The person of rows that are nobody's."""
 PERSONAL = ("statements", "attributes", "audit_keys")
 RECEIPT = ("moment", "removed", "ids", "report")
 ACCESS_KEY = ("number", "key_id", "name", "scopes", "digest", "made", "expires", "rate", "burst")
@@ -50,7 +52,8 @@ class RedisUpkeep:
         people = self._people()
         for some in parts(people, PEOPLE_AT_ONCE):
             yield from self._personal(some)
-        yield from self._events(people)
+        for table in ("events", *LOGGED):
+            yield from self._numbered(table, people)
         yield from self._of_the_store()
 
     def put(self, table: str, rows: Sequence[Row]) -> None:
@@ -95,18 +98,17 @@ class RedisUpkeep:
                 ],
             )
 
-    def _events(self, people: Sequence[str]) -> Iterator[tuple[str, Sequence[Row]]]:
-        """The events of all, in the order of their numbers."""
+    def _numbered(self, table: str, people: Sequence[str]) -> Iterator[tuple[str, Sequence[Row]]]:
+        """The rows of all, and of nobody, in the order of their numbers."""
         order: list[tuple[int, int]] = []
-        for some in parts(people, PEOPLE_AT_ONCE):
-            for person, numbers in zip(some, self._connections.read("event_numbers", *some), strict=True):
+        for some in parts([NOBODY, *people], PEOPLE_AT_ONCE):
+            for person, numbers in zip(some, self._connections.read("numbers", table, *some), strict=True):
                 order += [(int(number), int(person)) for number in numbers]
         order.sort()
         for places in parts(order, ROWS_AT_ONCE):
             flat = chain.from_iterable((person, number) for number, person in places)
-            texts = self._connections.read("events_at", *flat)
-            rows = zip(places, texts, strict=True)
-            yield "events", [_row("events", person, number, text) for (number, person), text in rows if text]
+            rows = zip(places, self._connections.read("rows_at", table, *flat), strict=True)
+            yield table, [_row(table, person, number, text) for (number, person), text in rows if text]
 
     def _of_the_store(self) -> Iterator[tuple[str, Sequence[Row]]]:
         ask = self._connections.ask
@@ -121,6 +123,12 @@ class RedisUpkeep:
         yield (
             "receipts",
             [{"id": one, **dict(zip(RECEIPT, json.loads(text), strict=True))} for one, text in receipts.items()],
+        )
+        exports: Any = ask(lambda client: client.hgetall("tb:exports"))
+        names = ("folder", "moment", "events", "served")
+        yield (
+            "log_exports",
+            [dict(zip(names, (folder, *json.loads(text)), strict=True)) for folder, text in exports.items()],
         )
         keys = [(int(place), key_id, *json.loads(text)) for key_id, place, text in self._connections.read("keys")]
         yield "access_keys", [dict(zip(ACCESS_KEY, key, strict=True)) for key in keys]
@@ -162,22 +170,30 @@ def _row(table: str, person: Any, field: Any, value: str) -> Row:
     values = dict(zip(columns, json.loads(value), strict=True))
     if table == "events" and values["value"] is not None:
         values["value"] = float(values["value"])
-    return {"person": int(person), **dict(zip(key, fields, strict=True)), **values}
+    whose = None if str(person) == NOBODY else int(person)
+    return {"person": whose, **dict(zip(key, fields, strict=True)), **values}
 
 
 def _field(table: str, row: Row) -> tuple[Any, str, str]:
     """Person, field and value of a row."""
     key, columns = TABLES[table]
     field = str(row["number"]) if key == ("number",) else packed([row[name] for name in key])
-    return row["person"], field, packed([row[name] for name in columns])
+    return NOBODY if row["person"] is None else row["person"], field, packed([row[name] for name in columns])
 
 
 def _writing(table: str, rows: Sequence[Row]) -> tuple[Any, ...]:
     """The script that stores rows of a table, and its arguments."""
     if table in PERSONAL:
         return "put_rows", table, *chain.from_iterable(_field(table, row) for row in rows)
+    if table in LOGGED:
+        return "put_logged", table, *chain.from_iterable(_logged(table, row) for row in rows)
     script = "put_counters" if table == "event_exports" else f"put_{table}"
     return script, *chain.from_iterable(_arguments(table, row) for row in rows)
+
+
+def _logged(table: str, row: Row) -> tuple[Any, ...]:
+    person, number, text = _field(table, row)
+    return person, number, row[TABLES[table].columns[0]], text
 
 
 def _arguments(table: str, row: Row) -> tuple[Any, ...]:
@@ -187,8 +203,9 @@ def _arguments(table: str, row: Row) -> tuple[Any, ...]:
         case "event_exports":
             return "tb:exported", row["number"]
         case "events":
-            person, number, text = _field(table, row)
-            return person, number, row["event_id"], text
+            return _logged(table, row)
+        case "log_exports":
+            return row["folder"], packed((row["moment"], row["events"], row["served"]))
         case "audit":
             return row["number"], packed([row[name] for name in AUDIT])
         case "item_changes":

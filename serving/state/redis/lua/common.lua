@@ -1,5 +1,6 @@
--- What all scripts share. ARGV[1] and ARGV[2] say in seconds how long people and event ids are kept;
--- a script's own arguments begin at ARGV[3]. An id that may be absent comes as '' or as '=' and the id.
+-- What all scripts share. All arguments come packed as one; ARGV[1] and ARGV[2] of them say in seconds how long people
+-- and event ids are kept, a script's own begin at ARGV[3]. An id that may be absent comes as '' or as '=' and the id.
+local ARGV = cmsgpack.unpack(ARGV[1])
 local KEEP, WINDOW, DAY = tonumber(ARGV[1]), tonumber(ARGV[2]), 86400
 
 local function call(...) return redis.call(...) end
@@ -24,7 +25,7 @@ local function persons_of(user, visitor)
   return found
 end
 
--- Every key of a person lasts KEEP seconds from the last write on; those that were not written are renewed once a day.
+-- Every key of a person lasts KEEP seconds from the last write on, a day less at most: it is renewed once a day.
 local function keep(person, ...)
   if call('TTL', key_of(person, 'ids')) < KEEP - DAY then
     for _, name in ipairs(PERSONAL) do call('EXPIRE', key_of(person, name), KEEP) end
@@ -32,7 +33,9 @@ local function keep(person, ...)
     local ids = call('ZRANGE', key_of(person, 'ids'), 0, -1, 'WITHSCORES')
     for place = 1, #ids, 2 do call('EXPIRE', id_key(ids[place + 1], ids[place]), KEEP) end
   end
-  for _, name in ipairs({...}) do call('EXPIRE', key_of(person, name), KEEP) end
+  for _, name in ipairs({...}) do
+    if call('TTL', key_of(person, name)) < KEEP - DAY then call('EXPIRE', key_of(person, name), KEEP) end
+  end
 end
 
 local function name_person(person, anonymous, id)
@@ -144,7 +147,29 @@ local function take_again(person, gone)
   renew_newest(person)
 end
 
+local function log_key(table_name) return 'tb:log:' .. table_name end
+local function name_key(table_name, name) return 'tb:k:' .. table_name .. ':' .. name end
+
+-- Who the person of a log has become.
+local function now(person) return call('GET', key_of(person, 'into')) or person end
+
+local function outside_ids(person)
+  local user = call('ZRANGEBYSCORE', key_of(person, 'ids'), 0, 0, 'LIMIT', 0, 1)[1]
+  local visitor = call('ZRANGEBYSCORE', key_of(person, 'ids'), 1, 1, 'LIMIT', 0, 1)[1]
+  return user and '=' .. user or '', visitor and '=' .. visitor or ''
+end
+
+local function drop_row(person, table_name, number, row)
+  call('HDEL', key_of(person, table_name), number)
+  call('UNLINK', name_key(table_name, row[1]))
+  call('XDEL', log_key(table_name), number .. '-0')
+end
+
 local function forget(person)
+  for _, name in ipairs(LOGGED) do
+    local rows = call('HGETALL', key_of(person, name))
+    for at = 1, #rows, 2 do drop_row(person, name, rows[at], cjson.decode(rows[at + 1])) end
+  end
   local ids = call('ZRANGE', key_of(person, 'ids'), 0, -1, 'WITHSCORES')
   for at = 1, #ids, 2 do
     call('UNLINK', id_key(ids[at + 1], ids[at]))

@@ -1,5 +1,5 @@
 -- ARGV: user, visitor, how many events, types to leave out. For each person: ordered names of the newest events,
--- newest first, and their rows; what was taken; attributes.
+-- newest first, and their rows; what was taken; attributes. Before them the newest number.
 local newest, without = tonumber(ARGV[5]), {}
 for at = 6, #ARGV do without[ARGV[at]] = true end
 
@@ -16,7 +16,7 @@ local function newest_of(person)
   return names
 end
 
-local found = {}
+local found = {call('GET', 'tb:number') or '0'}
 for _, person in ipairs(persons_of(ARGV[3], ARGV[4])) do
   local names, numbers = newest_of(person), {}
   for place, name in ipairs(names) do numbers[place] = digits(tonumber(string.sub(name, 1, 15))) end

@@ -1,0 +1,78 @@
+"""What the commands `events` and `export-log` do, given a configuration file and the URL of a store."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from features.config import read_config
+from features.errors import MASK, ConfigError, StateError
+from features.moments import SECOND, to_moment, to_text
+from serving.desk.permission import admitting
+from serving.events.export_folder import ExportFolder
+from serving.events.exporting import Exported, export_log
+from serving.events.replaying import AT_ONCE, Replayed, replay
+from serving.lifecycle.lock import only_one
+from serving.settings import ServingConfig
+from serving.state import open_event_log, open_item_log, open_state
+
+LOCK = ".lock"
+
+
+def rejected_lines(url: str, show_ids: bool) -> Iterator[str]:
+    """A line for each refused event that a store keeps: its number, time, field and cause, and what was sent."""
+    state, number = open_state(url), 0
+    try:
+        while letters := state.dead_letters.after(number, AT_ONCE):
+            number = letters[-1].number
+            for letter in letters:
+                refused = letter.refused
+                sent = json.dumps(refused.content, ensure_ascii=False) if show_ids else MASK
+                yield f"{letter.number}  {to_text(refused.moment)}  {refused.field or '-'}: {refused.message}  {sent}"
+    finally:
+        state.close()
+
+
+def replay_rejected(config: Path, url: str) -> Replayed:
+    """Try a store's refused events again, by the event types, columns and consent rules of a configuration."""
+    file, state, now = read_config(config), open_state(url), _now()
+    rules = ServingConfig.parse(file.content.get("serving") or {}, "serving").consent
+    try:
+        return replay(state, file.dataset, now, admitting(rules, now))
+    finally:
+        state.close()
+
+
+def export_logs(config: Path, url: str, output: Path, since: str | None) -> Exported:
+    """Add to a folder what a store's logs have got since its last export.
+
+    Raises ConfigError for a `since` that is no time, DataError for a folder of another store, and StateError, also
+    while another export writes the folder.
+    """
+    file = read_config(config)
+    rules = ServingConfig.parse(file.content.get("serving") or {}, "serving").consent
+    moment = None if since is None else _moment(since)
+    state, log, items = open_state(url), open_event_log(url), open_item_log(url)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with only_one(output / LOCK) as ours:
+            if not ours:
+                raise StateError(f"another export writes {output}", hint="Wait until it has ended.")
+            folder = ExportFolder(output, items.identity)
+            return export_log(state, log, folder, file.dataset, rules, home=file.folder, now=_now(), since=moment)
+    finally:
+        for one in (items, log, state):
+            one.close()
+
+
+def _moment(text: str) -> int:
+    try:
+        return to_moment(text)
+    except ValueError:
+        raise ConfigError(
+            f"{text!r} is no time", field="since", hint="Write RFC 3339, such as 2026-05-01T00:00:00Z."
+        ) from None
+
+
+def _now() -> int:
+    return int(time.time() * SECOND)

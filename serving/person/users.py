@@ -1,0 +1,161 @@
+"""The company's side of what is known of people: attributes of many users at once, by column of the user table."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field, ValidationError, WithJsonSchema
+
+from features.dataset import DatasetConfig, Role
+from features.errors import RequestError, TailorbirdError
+from serving.api.columns import check_columns
+from serving.api.problems import of_validation
+from serving.api.replies import Reply, Stamped
+from serving.api.requests import MAX_USERS, Asked, Id
+from serving.desk.desk import Desk
+from serving.state.audit_log import Ids
+from serving.state.protocol import UserAttributes
+
+
+class PostedUser(Asked):
+    """What shall be known of one user from now on."""
+
+    user_id: Id
+    """The user, new or known."""
+    attributes: Annotated[dict[str, Any], Field(min_length=1)]
+    """Values by column of the user table. Null removes what is known, with all that it was before; a column that is
+    left out stays as it is. A value of a changing column holds from now on."""
+
+
+class UsersRequest(Asked):
+    """Attributes of users. Each record is checked for itself, so that a bad one does not hold up the others."""
+
+    users: Annotated[
+        list[Any],
+        Field(min_length=1, max_length=MAX_USERS),
+        WithJsonSchema(
+            {
+                "type": "array",
+                "items": {"$ref": "#/components/schemas/PostedUser"},
+                "minItems": 1,
+                "maxItems": MAX_USERS,
+            }
+        ),
+    ]
+
+
+class UserChangeReply(Reply, frozen=True, kw_only=True):
+    """What became of one record."""
+
+    user_id: str | None = None
+    """Left out when the record has none that can be read."""
+    status: Literal["stored", "rejected"]
+    field: str | None = None
+    """The field for which the record was rejected."""
+    message: str | None = None
+    """Why it was rejected, and what to do."""
+
+
+class UsersReply(Stamped, frozen=True, kw_only=True):
+    """What became of each record, in the order of the request."""
+
+    stored: int
+    rejected: int
+    results: list[UserChangeReply]
+
+
+class UserEdit(NamedTuple):
+    """A record that is right."""
+
+    user_id: str
+    lasting: dict[str, Any]
+    """Values of columns that never change."""
+    changing: dict[str, Any]
+    removed: list[str]
+
+
+class UserIntake:
+    """Checks users for one data set."""
+
+    def __init__(self, dataset: DatasetConfig) -> None:
+        columns = dataset.users.columns
+        self._roles: dict[str, Role] = {name: column.role for name, column in columns.items()}
+        self._changing = {name for name, column in columns.items() if column.time is not None}
+
+    def posted(self, content: Any) -> UserEdit | UserChangeReply:
+        """What can be stored, or why it cannot."""
+        try:
+            record = PostedUser.model_validate(content)
+            return self.edit(record.user_id, record.attributes)
+        except ValidationError as error:
+            problem: TailorbirdError = of_validation(error, PostedUser)
+        except RequestError as error:
+            problem = error
+        user_id = content.get("user_id") if isinstance(content, dict) else None
+        return UserChangeReply(
+            user_id=user_id if isinstance(user_id, str) else None,
+            status="rejected",
+            field=problem.field,
+            message=f"{problem.message}. {problem.hint}" if problem.hint else problem.message,
+        )
+
+    def edit(self, user_id: str, attributes: dict[str, Any]) -> UserEdit:
+        """Raises RequestError that names a column that is not there, or whose value is of another form."""
+        check_columns(attributes, self._roles, "user")
+        given = {name: value for name, value in attributes.items() if value is not None}
+        return UserEdit(
+            user_id,
+            lasting={name: value for name, value in given.items() if name not in self._changing},
+            changing={name: value for name, value in given.items() if name in self._changing},
+            removed=[name for name, value in attributes.items() if value is None],
+        )
+
+
+def change_users(desk: Desk, request: UsersRequest, request_id: str) -> UsersReply:
+    """Store or remove attributes of each user whose record is right; the very next answer goes by them."""
+    intake = UserIntake(desk.schema.dataset)
+    checked = [intake.posted(content) for content in request.users]
+    edits = [one for one in checked if isinstance(one, UserEdit)]
+    store_edits(desk, edits)
+    results = [
+        UserChangeReply(user_id=one.user_id, status="stored") if isinstance(one, UserEdit) else one for one in checked
+    ]
+    return UsersReply(
+        request_id=request_id,
+        bundle=desk.bundle,
+        stored=len(edits),
+        rejected=len(results) - len(edits),
+        results=results,
+    )
+
+
+def store_edits(desk: Desk, edits: Sequence[UserEdit]) -> None:
+    """Store what was checked. Of several records of one user the last counts, column by column."""
+    now, joined = desk.clock(), _joined(edits)
+    lasting = [UserAttributes(one.user_id, one.lasting) for one in joined if one.lasting]
+    changing = [UserAttributes(one.user_id, one.changing, now) for one in joined if one.changing]
+    if lasting or changing:
+        desk.state.set_attributes([*lasting, *changing])
+    for one in joined:
+        if one.removed:
+            desk.state.remove_attributes(one.user_id, one.removed)
+
+
+def _joined(edits: Sequence[UserEdit]) -> list[UserEdit]:
+    """One edit of each user."""
+    joined: dict[str, UserEdit] = {}
+    for edit in edits:
+        before = joined.get(edit.user_id, UserEdit(edit.user_id, {}, {}, []))
+        lasting, changing = {**before.lasting, **edit.lasting}, {**before.changing, **edit.changing}
+        joined[edit.user_id] = UserEdit(
+            edit.user_id,
+            {name: value for name, value in lasting.items() if name not in edit.removed},
+            {name: value for name, value in changing.items() if name not in edit.removed},
+            [*(name for name in before.removed if name not in (*edit.lasting, *edit.changing)), *edit.removed],
+        )
+    return list(joined.values())
+
+
+def changed_users(request: UsersRequest) -> Sequence[Ids]:
+    """Whose attributes a request is about, as far as it can be read."""
+    found = [one.get("user_id") for one in request.users if isinstance(one, dict)]
+    return [(user_id, None) for user_id in dict.fromkeys(found) if isinstance(user_id, str)]
