@@ -88,12 +88,6 @@ def verify(state: State, user_id: str | None, anonymous_id: str | None, reach: R
     return Verification(erased is not None and not unclean, [*pending, *places, *_not_reached(reach)], erased)
 
 
-def _exports(state: State, reach: Reach) -> list[Path]:
-    """Folders of exported logs: those that the store lists, and those that are named."""
-    listed = (Path(one.folder) for one in state.served_log.exports())
-    return sorted({folder.resolve() for folder in (*listed, *reach.exports)})
-
-
 def _taken_out(folder: Path, ids: Sequence[str], tombstones: Tombstones) -> int:
     """Rows that went. Raises `StateError` while an export writes the folder, which may still hold rows of before."""
     with only_one(folder / EXPORT_LOCK) as ours:
@@ -145,6 +139,11 @@ def _rows(held: Mapping[str, Any], erased: int | None) -> Place:
 def _bytes(state: State, ids: Sequence[str]) -> Place:
     left = sum(state.remnants(ids).values())
     return Place(STORE, "found" if left else "clean", left)
+
+
+def _exports(state: State, reach: Reach) -> Sequence[Path]:
+    """Folders of exported logs: those that a configuration names, and those that `export-log` noted."""
+    return list(dict.fromkeys([*reach.exports, *(Path(one.folder) for one in state.served_log.exports())]))
 
 
 def _exported(folder: Path, ids: Sequence[str], known_again: bool) -> Place:

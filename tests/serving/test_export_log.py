@@ -16,6 +16,8 @@ from features.statements import Statement
 from features.tables import load_tables
 from serving.events.commands import export_logs
 from serving.events.export_folder import ExportFolder
+from serving.person.erasing import finish, verify
+from serving.person.reach import Reach
 from serving.state import open_item_log, open_state
 from serving.state.protocol import StoredEvent
 from serving.state.served_log import LogExport, ServedItem, ServedRow
@@ -207,6 +209,22 @@ def test_the_commands_list_replay_and_export(shop: Shop) -> None:
     assert exported.output.startswith("0 served, 0 shown and 1 acted new in ")
     wrong = run(main, ["export-log", "--config", str(shop.config), *where, *output, "--since", "May"])
     assert "is no time" in wrong.output
+
+
+def test_an_erasure_takes_rows_out_of_every_folder_that_was_exported_to(shop: Shop) -> None:
+    shop.append(event(1), event(2, user_id="bob"))
+    state = open_state(shop.url)
+    state.served_log.add([answer("r1"), answer("r2", "bob")])
+    shop.export()
+    report = finish(state, state.erase("ann", moment=NOON + DAY), Reach(), NOON + DAY)
+    assert str(shop.output.resolve()) in {place["place"] for place in report["places"]}
+    assert [row["user_id"] for kind in ("events", "served") for row in shop.rows(kind)] == ["bob", "bob"]
+    assert verify(state, "ann", None, Reach()).clean
+    state.close()
+    assert shop.export() == (0, 0, 0)
+    assert all(b"ann" not in file.read_bytes() for file in shop.output.rglob("*.parquet"))
+    file = read_config(shop.output / "dataset.yaml")
+    assert list(load_tables(file.dataset, file.folder).events.users) == ["bob"]
 
 
 def test_two_exports_do_not_write_one_folder(shop: Shop) -> None:

@@ -80,8 +80,8 @@ def test_an_erasure_leaves_the_id_in_no_byte(store: State, tmp_path: Path) -> No
     assert bytes_with(tmp_path / "store", "person-bob") == ["state.db"]
     assert [(one["place"].rpartition("/")[2], one["status"], one.get("count")) for one in report["places"]] == [
         ("the store's files", "clean", 0),
-        ("gone", "absent", None),
         ("log", "rewritten", 2),
+        ("gone", "absent", None),
         ("runs", "clean", 0),
         ("copies elsewhere", "not_reached", None),
     ]
