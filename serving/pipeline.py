@@ -175,7 +175,7 @@ class Pipeline:
     ) -> FloatArray:
         """Scores float64 [K] after what the person wants more and less of, as personal as they want them."""
         declared = here.person.preferences
-        scores = lift(self.bundle, candidates.rows, scores, declared.interests, declared.disliked)
+        scores = lift(self.bundle, declared, len(here.history.item_rows), candidates.rows, scores)
         if candidates.plain is None:
             return scores
         plain = Candidates(candidates.rows, candidates.plain)

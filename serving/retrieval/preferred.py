@@ -19,9 +19,9 @@ from serving.filters.operands import ItemAttribute, Text
 from serving.retrieval.bitmap import Bitmap, contains
 from serving.retrieval.eligibility import Eligible
 
-LIFT = 0.25
-"""A candidate of an interest gains this share of the distance between the best and the worst candidate's score, one of
-a disliked category loses twice as much."""
+SPOKEN = 10
+"""An interest weighs as much as so many events: after as many, a candidate of it gains half of the distance between the
+best and the worst candidate's score, before the first all of it. A disliked category loses all of it, always."""
 PINNED = "pinned"
 """What stands for a source where an item is of a pinned interest."""
 BLOCK = 5
@@ -73,14 +73,13 @@ def of_any(bundle: Bundle, categories: Collection[Category], rows: IntArray) -> 
     return found
 
 
-def lift(
-    bundle: Bundle, rows: IntArray, scores: FloatArray, wanted: Collection[Category], less: Collection[Category]
-) -> FloatArray:
-    """Scores float64 [K] of candidates, after what the person wants more and less of."""
-    if len(rows) == 0 or not (wanted or less):
+def lift(bundle: Bundle, preferences: Preferences, events: int, rows: IntArray, scores: FloatArray) -> FloatArray:
+    """Scores float64 [K] of candidates after what the person wants more and less of, who has done so many things."""
+    if len(rows) == 0 or not (preferences.interests or preferences.disliked):
         return scores
-    step = LIFT * float(scores.max() - scores.min())
-    moved: FloatArray = scores + step * of_any(bundle, wanted, rows) - 2 * step * of_any(bundle, less, rows)
+    span = float(scores.max() - scores.min())
+    more, less = of_any(bundle, preferences.interests, rows), of_any(bundle, preferences.disliked, rows)
+    moved: FloatArray = scores + span * (SPOKEN / (SPOKEN + events) * more - less)
     return moved
 
 
