@@ -9,14 +9,13 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 import numpy as np
 
-from benchmarks.accuracy.results import commit, hardware
+from benchmarks.person.results import about_now, put
 from features.arrays import IntArray
 from features.people import People
 from features.person import Events, Person, Taken
@@ -29,6 +28,7 @@ from training.run import train
 from training.simulator import SimulatorSettings, simulate
 
 HERE = Path(__file__).parent
+FILE = "faithfulness.json"
 LIST = 10
 """The item is one of so many first ones, drawn evenly."""
 FEWEST_EVENTS = 8
@@ -174,12 +174,10 @@ def main(bundle: Path | None, config: Path | None, count: int, name: str, run: P
         bundle, config = simulated(run)
     read, folder = read_training_config(config)
     people = People(read.dataset, load_tables(read.dataset, folder))
+    about = about_now("", f"python -m benchmarks.person.faithfulness --people {count} --name {name}")
     row = measure(Pipeline(open_bundle(bundle)), people, count).row()
-    kept = HERE / "faithfulness.json"
-    rows = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    rows[name] = {**row, "commit": commit(), "hardware": hardware(), "date": datetime.now(UTC).date().isoformat()}
-    kept.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    click.echo(json.dumps(rows[name], indent=1))
+    put(HERE, "faithfulness", name, {**row, "about": about}, FILE)
+    click.echo(json.dumps(row, indent=1))
 
 
 def simulated(run: Path) -> tuple[Path, Path]:

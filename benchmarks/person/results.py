@@ -18,21 +18,21 @@ NAMES = {
 }
 
 
-def about_now(note: str) -> dict[str, Any]:
-    """What must be known to judge a figure; `note` says what the load does not."""
+def about_now(note: str, command: str | None = None) -> dict[str, Any]:
+    """What must be known to judge a figure; `note` says what the load does not. The command is the one that runs."""
     return {
         "measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
         "commit": commit(),
         "hardware": hardware(),
         "load": [round(one, 2) for one in os.getloadavg()],
-        "command": shlex.join(["python", "-m", "benchmarks.person", *sys.argv[1:]]),
+        "command": command or shlex.join(["python", "-m", "benchmarks.person", *sys.argv[1:]]),
         **({"note": note} if note else {}),
     }
 
 
-def put(folder: Path, part: str, name: str, row: dict[str, Any]) -> None:
+def put(folder: Path, part: str, name: str, row: dict[str, Any], file: str = "results.json") -> None:
     """Write one row of a part down, and the page anew."""
-    path = folder / "results.json"
+    path = folder / file
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     content.setdefault(part, {})[name] = row
     write_atomically(path, json.dumps(content, indent=1) + "\n")
@@ -41,8 +41,9 @@ def put(folder: Path, part: str, name: str, row: dict[str, Any]) -> None:
 
 def write_page(folder: Path) -> None:
     """Write RESULTS.md from what was measured."""
-    path = folder / "results.json"
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    content: dict[str, Any] = {}
+    for path in sorted(folder.glob("*.json")):
+        content |= json.loads(path.read_text(encoding="utf-8"))
     write_atomically(folder / "RESULTS.md", "\n".join(page(content)) + "\n")
 
 
@@ -51,15 +52,18 @@ def page(content: dict[str, Any]) -> Iterator[str]:
     yield "# The person in charge, measured"
     yield ""
     yield "`make bench-person` measures and writes this page; nobody writes a figure by hand."
-    stores, crashes = content.get("stores", {}), content.get("crashes", {})
+    stores, crashes, reasons = (content.get(one, {}) for one in ("stores", "crashes", "faithfulness"))
     if stores:
         yield from _stores(stores)
     if crashes:
         yield from _crashes(crashes)
+    if reasons:
+        yield from _faithfulness(reasons)
     yield from _abouts(
         {
             **{f"stores, {name}": row for name, row in stores.items()},
             **{f"crashes, {name}": row for name, row in crashes.items()},
+            **{f"reasons, {name}": row for name, row in reasons.items()},
         }
     )
 
@@ -88,6 +92,28 @@ def _crashes(rows: dict[str, Any]) -> Iterator[str]:
     head = ["what is killed", "kills", "acknowledged events", "lost", "twice", "torn batches"]
     columns = ("kills", "acknowledged", "lost", "twice", "torn")
     yield from _table(head, ([name, *(f"{row[one]:,}" for one in columns)] for name, row in rows.items()))
+
+
+def _faithfulness(rows: dict[str, Any]) -> Iterator[str]:
+    yield from ("", "## Reasons that are true", "")
+    yield "One of the first ten items of each person, drawn: its place without events that its reasons name, and"
+    yield "without as many others of like age. `further`: those that fall further without the named; a tie is none."
+    yield ""
+    columns = ("people", "cases", "no event named", "further", "low", "high", "ties", "events")
+    falls = ("median fall", "median fall of others")
+    head = [
+        "world",
+        "people",
+        "items",
+        "no event named",
+        "further",
+        "95 % from",
+        "to",
+        "ties",
+        "deleted",
+        *falls,
+    ]
+    yield from _table(head, ([name, *(f"{row[one]:g}" for one in (*columns, *falls))] for name, row in rows.items()))
 
 
 def _abouts(rows: dict[str, Any]) -> Iterator[str]:
