@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.results import commit, hardware, write_atomically
-from benchmarks.serving.results import portable
 
 NAMES = {
     "sqlite": "SQLite, a file",
@@ -26,7 +25,7 @@ def about_now(note: str, command: str | None = None) -> dict[str, Any]:
         "commit": commit(),
         "hardware": hardware(),
         "load": [round(one, 2) for one in os.getloadavg()],
-        "command": command or shlex.join(["python", "-m", "benchmarks.person", *portable(sys.argv[1:])]),
+        "command": command or shlex.join(["python", "-m", "benchmarks.person", *sys.argv[1:]]),
         **({"note": note} if note else {}),
     }
 
@@ -97,8 +96,8 @@ def _crashes(rows: dict[str, Any]) -> Iterator[str]:
 
 def _faithfulness(rows: dict[str, Any]) -> Iterator[str]:
     yield from ("", "## Reasons that are true", "")
-    yield "One of the first ten items of each person, drawn: its place without events that its reasons name, and"
-    yield "without as many others of like age. `further`: those that fall further without the named; a tie is none."
+    yield "One of the first ten items of each person, drawn: its place without the events that its reasons name, and"
+    yield "without as many others of like age. `further`: the share that falls more without the first; a tie is none."
     yield ""
     columns = ("people", "cases", "no event named", "further", "low", "high", "ties", "events")
     falls = ("median fall", "median fall of others")
