@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from features.consent import joined
+from features.joining import joined
 from serving.state.dead_letters import DeadLetter, Refused
 from serving.state.protocol import Admit, everyone
 from serving.state.redis.connections import Calls
