@@ -181,6 +181,18 @@ def test_the_section_reads_every_field_and_what_people_said(shop: Shop) -> None:
     assert tables.consent.allowing(events.users, ["train"], NOON + DAY).tolist() == [True, False]
 
 
+def test_the_section_says_what_the_silence_of_live_people_means(shop: Shop) -> None:
+    silence = {"consent": {"train": {"unknown": "granted", "basis": "a contract"}}}
+    shop.config.write_text(yaml.safe_dump({**CONFIG, "serving": silence}), encoding="utf-8")
+    shop.append(event(1))
+    shop.export()
+    file = read_config(shop.output / "dataset.yaml")
+    tables = load_tables(file.dataset, file.folder)
+    assert tables.consent is not None
+    allowed = [tables.consent.allowing(tables.events.users, [one], NOON).tolist() for one in ("train", "personalize")]
+    assert allowed == [[True], [False]]
+
+
 def test_columns_of_one_name_stay_apart(shop: Shop) -> None:
     shop.append(event(1, details={"price": 5.0}, context={"price": 7.0}))
     shop.export()

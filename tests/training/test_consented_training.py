@@ -36,7 +36,7 @@ def without(tables: Tables, *users: str) -> Tables:
     user_ids = sorted({str(events.users[events.user_codes[row]]) for row in rows})
     item_ids = sorted({str(events.items[events.item_codes[row]]) for row in rows})
     kept = events.where(np.isin(np.arange(len(events)), rows))
-    codes = {
+    codes: dict[str, Any] = {
         "users": np.array(user_ids, dtype=object),
         "items": np.array(item_ids, dtype=object),
         "user_codes": np.array([user_ids.index(events.users[events.user_codes[row]]) for row in rows]),
