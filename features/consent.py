@@ -142,11 +142,6 @@ def stricter(first: Iterable[Statement], second: Iterable[Statement]) -> list[St
     return found
 
 
-def joined(first: Sequence[Statement], second: Sequence[Statement]) -> list[Statement]:
-    """The statements of two people as one, oldest first, the stricter answer of each purpose in force."""
-    return sorted([*first, *second, *stricter(first, second)], key=lambda one: one.moment)
-
-
 def _in_force(answers: Iterable[Statement], moment: int) -> ConsentAnswer | None:
     """The answer of one person to one purpose."""
     return next((one.value for one in in_force(answers, moment).values()), None)

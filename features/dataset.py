@@ -236,7 +236,7 @@ class DatasetConfig(StrictConfig):
     erased: str | None = None
     """File with the marks of erased people, whose rows no reader of the tables gets to see. A service that is given
     this configuration keeps it up to date; `tailorbird privacy tombstones` writes it. A file `_erased.json` beside a
-    table, or in the folder above, is found without being named."""
+    table, or in one of the three folders above, is found without being named."""
     consent: ConsentConfig | None = None
     """What the people of these tables agreed to; without it nobody's data is used."""
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from features.arrays import FloatArray, IntArray
+from features.preferences import NONE, Preferences
 
 NO_CONTEXT: Mapping[str, Any] = {}
 RECENT_EVENTS = 500
@@ -87,6 +88,8 @@ class Person:
     """The circumstances of the request itself, such as the device."""
     seen: int | None = None
     """A number that no event of this record exceeds in the log that it was read from; None when it came from none."""
+    preferences: Preferences = NONE
+    """What they declared."""
 
     def attribute(self, name: str, moment: int) -> Any:
         """The value of a static or changing attribute as of a moment; None when unknown."""
@@ -120,3 +123,8 @@ class Person:
             [self.taken.types[index] for index in kept],
             self.taken.moments[kept],
         )
+
+
+def impersonal(person: Person) -> Person:
+    """What an answer that is not personal knows of somebody: the circumstances, and what they hid."""
+    return Person(context=person.context, preferences=person.preferences.hiding)

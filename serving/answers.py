@@ -139,10 +139,11 @@ class Answer:
 
 
 Stop: TypeAlias = Literal[
-    "shown", "unknown", "unavailable", "deleted", "excluded", "taken", "filter", "not_found", "ranked_low"
+    "shown", "unknown", "unavailable", "deleted", "excluded", "hidden", "taken", "filter", "not_found", "ranked_low"
 ]
 """Where an item's way into the list ended, in the order of the way: it must be known, available and not deleted, not
-excluded by the request, not taken lately, pass the filter, be brought by a source, and be among the first k."""
+excluded by the request or hidden by the person, not taken lately, pass the filter, be brought by a source, and be among
+the first k."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ FILTER_CACHE_BYTES = Gauge(
     "tailorbird_filter_cache_bytes", "Memory of filters that were evaluated before.", multiprocess_mode="livesum"
 )
 EVENTS = Counter("tailorbird_events", "Posted events, by what became of them.", ["status"])
+SERVED_LOST = Counter("tailorbird_served_lost", "Answers that were not logged, because too many waited for the store.")
 EVENT_LAG_SECONDS = Histogram("tailorbird_event_lag_seconds", "From what a person did to storing it.", buckets=_LAG)
 BUNDLE_NEWEST_EVENT = Gauge(
     "tailorbird_bundle_newest_event_timestamp_seconds",

@@ -3,7 +3,7 @@
 No store, no clock, no HTTP. Training makes its examples, evaluation and golden answers by calling this object.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from time import perf_counter
 from typing import Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from features.arrays import FloatArray, IntArray
 from features.errors import BundleError
-from features.person import Person
+from features.person import Person, impersonal
 from features.vocabulary import RESERVED, UNKNOWN
 from serving.answers import Answer, Filtering, Query, RankedItem, Reason, Shortfall, Standing
 from serving.bundle import Bundle
@@ -19,10 +19,12 @@ from serving.filters import Filter
 from serving.plan import Plan
 from serving.ranking.blend import blend
 from serving.ranking.ranker_inputs import feature_names, ranker_rows
+from serving.ranking.strength import blended
 from serving.reasons import Listed, reasons_for, standing_of
 from serving.retrieval.bitmap import Bitmap, contains, size
 from serving.retrieval.candidates import Candidates, given, retrieve
 from serving.retrieval.eligibility import Eligible, open_to_all
+from serving.retrieval.preferred import hidden, lift, pinned_masks
 from serving.retrieval.similar import similar_rows
 from serving.situation import Situation, situation
 
@@ -71,33 +73,41 @@ class Pipeline:
 
     def _listed(self, person: Person, query: Query, moment: int, plan: Plan, watch: "_Watch") -> Listed:
         """All candidates in their order, and what they were made of."""
-        passing = self._passing(query.filter, person, moment)
-        here = situation(self.bundle, person, moment, query.exclude, passing)
+        here, passing = self._asked(person, query, moment, query.exclude)
         watch.lap("encode")
         candidates = retrieve(here, query.k)
         watch.lap("retrieve")
         scores, probabilities = self._ordered(here, candidates, plan)
         watch.lap("rank")
-        return Listed(here, passing, candidates, scores, probabilities)
+        return Listed(
+            here,
+            passing,
+            candidates,
+            scores,
+            probabilities,
+            pinned_masks(self.bundle, here.person.preferences, candidates.rows),
+            query.k,
+        )
 
     def rank(self, person: Person, item_ids: Sequence[str], query: Query, moment: int) -> Answer:
-        """A given list in this person's order, without what fails the filter; unknown ids are named in `unknown`.
+        """A given list in this person's order, without what they hid or fails the filter; `unknown` names unknown ids.
 
         Of the query, `k` and `exclude` say nothing here.
         """
         watch = _Watch()
         rows = self.bundle.schema.items.rows(item_ids)
-        passing = self._passing(query.filter, person, moment)
-        here = situation(self.bundle, person, moment, passing=passing)
+        here, passing = self._asked(person, query, moment)
         known = np.unique(rows[rows >= RESERVED])
-        chosen = known if passing is None else known[contains(passing, known)]
+        shown = known[~hidden(self.bundle, person.preferences, known)]
+        chosen = shown if passing is None else shown[contains(passing, shown)]
         candidates = given(here, chosen)
         plan = Plan(query.budget, explain=query.explain)
         made = Listed(here, passing, candidates, *self._ordered(here, candidates, plan))
         watch.lap("rank")
         reasons = self._reasons(made, made.order, plan, watch)
         items = self._items(made, made.order, reasons)
-        failed = f"{len(known) - len(chosen)} of the items fail the filter"
+        kept = (("were hidden by the person", len(known) - len(shown)), ("fail the filter", len(shown) - len(chosen)))
+        failed = ", ".join(f"{count} of the items {why}" for why, count in kept if count)
         return Answer(
             items,
             Shortfall(len(known), len(chosen), failed) if len(chosen) < len(known) else None,
@@ -129,6 +139,14 @@ class Pipeline:
             filtering=self._filtering(passing, eligible),
         )
 
+    def _asked(
+        self, person: Person, query: Query, moment: int, exclude: Collection[str] = ()
+    ) -> tuple[Situation, Bitmap | None]:
+        """The person at that moment, and the rows that pass the filter, which knows as little of them as the list."""
+        known = impersonal(person) if person.preferences.strength == 0 else person
+        passing = self._passing(query.filter, known, moment)
+        return situation(self.bundle, known, moment, exclude, passing), passing
+
     def _passing(self, chosen: Filter | None, person: Person, moment: int) -> Bitmap | None:
         """Rows that pass a filter; None without one."""
         bundle = self.bundle
@@ -143,7 +161,25 @@ class Pipeline:
 
     def _ordered(self, here: Situation, candidates: Candidates, plan: Plan) -> tuple[np.ndarray, np.ndarray | None]:
         """Scores float64 [K] and probabilities float64 [K, H]; without the ranker the sources' blend and none."""
-        return self.score(here, candidates) if plan.ranks() else (blend(candidates), None)
+        if plan.ranks():
+            scores, probabilities = self.score(here, candidates)
+            return self._as_declared(here, candidates, scores, self._model_scores), probabilities
+        return self._as_declared(here, candidates, blend(candidates), lambda _, those: blend(those)), None
+
+    def _as_declared(
+        self,
+        here: Situation,
+        candidates: Candidates,
+        scores: FloatArray,
+        score: Callable[[Situation, Candidates], FloatArray],
+    ) -> FloatArray:
+        """Scores float64 [K] after what the person wants more and less of, as personal as they want them."""
+        declared = here.person.preferences
+        scores = lift(self.bundle, declared, len(here.history.item_rows), candidates.rows, scores)
+        if candidates.plain is None:
+            return scores
+        plain = Candidates(candidates.rows, candidates.plain)
+        return blended(scores, candidates.personal, score(here.plain, plain), plain.personal, declared.strength)
 
     def score(self, here: Situation, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
         """Expected value float64 [K] and calibrated probabilities float64 [K, H] of each candidate."""
@@ -164,8 +200,11 @@ class Pipeline:
         logits: FloatArray = self.bundle.ranker({name: value[None] for name, value in rows._asdict().items()})[0]
         return logits
 
-    def _scores(self, here: Situation, candidates: Candidates) -> np.ndarray:
+    def _model_scores(self, here: Situation, candidates: Candidates) -> np.ndarray:
         return self.score(here, candidates)[0]
+
+    def _scores(self, here: Situation, candidates: Candidates) -> np.ndarray:
+        return self._ordered(here, candidates, Plan(None, explain=False))[0]
 
     def _expected_values(self, logits: FloatArray) -> np.ndarray:
         return self.expected(logits)[0]
@@ -191,7 +230,7 @@ class Pipeline:
                     item_id=ids.id_of(row),
                     score=score,
                     probabilities=dict(zip(heads, chances, strict=False)),
-                    sources=candidates.sources_of(index),
+                    sources=made.sources_of(index),
                     title=catalogue.title(row),
                     reasons=why,
                 )
@@ -209,6 +248,8 @@ def _shortfall(here: Situation, wanted: int, given_items: int, *, filtered: bool
     eligible = here.eligible.count
     if eligible <= given_items:
         why = "fail the filter, were taken, excluded," if filtered else "were taken, excluded,"
+        preferences = here.person.preferences
+        why = f"were hidden by the person, {why}" if preferences.hidden_items or preferences.hidden else why
         cause = f"only {eligible} items may be shown: the others {why} or are not available"
     else:
         cause = f"the candidate sources brought {given_items} of {eligible} items that may be shown"

@@ -4,18 +4,20 @@ R item rows, T history events, D embedding_dim.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from features.arrays import BoolArray, FloatArray
 from features.histories import History, SequenceInputs, encode_history, history_vectors, sequence_inputs
-from features.person import Person
+from features.person import Person, impersonal
 from features.schema import Schema
 from serving.bundle import Bundle
 from serving.graph import Graph
 from serving.retrieval.bitmap import Bitmap
 from serving.retrieval.eligibility import Eligible, open_to
+from serving.retrieval.preferred import with_liked, without_hidden
 from serving.retrieval.transitions import TransitionEvidence
 
 
@@ -41,12 +43,27 @@ class Situation:
         """bool [R]: rows that may be shown; for training, which judges the whole catalogue."""
         return self.eligible.mask(len(self.bundle.catalogue))
 
+    @property
+    def mixed(self) -> bool:
+        """Whether the person wants a list that is personal only in part."""
+        return 0.0 < self.person.preferences.strength < 1.0
+
+    @cached_property
+    def plain(self) -> "Situation":
+        """The same moment for somebody of whom nothing is known; the same items may be shown."""
+        return replace(situation(self.bundle, impersonal(self.person), self.moment), eligible=self.eligible)
+
 
 def situation(
     bundle: Bundle, person: Person, moment: int, exclude: Collection[str] = (), passing: Bitmap | None = None
 ) -> Situation:
-    """Encode what is known of a person at a moment; of the items only those in `passing` may be shown."""
+    """Encode what is known of a person at a moment; of the items only those in `passing` may be shown.
+
+    With a strength of 0 the person is nobody known, and what they hid still binds.
+    """
+    person = with_liked(bundle.schema, impersonal(person) if person.preferences.strength == 0 else person, moment)
     eligible = open_to(bundle.schema, bundle.catalogue, person, moment, exclude)
+    eligible = without_hidden(bundle, person.preferences, eligible)
     history = encode_history(bundle.schema, person, moment, bundle.settings.max_events)
     vectors = history_vectors(bundle.catalogue.vectors, history)
     return Situation(

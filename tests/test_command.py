@@ -56,6 +56,7 @@ class Shop:
         )
         self.content: dict[str, Any] = {
             "dataset": {
+                "consent": {"assume": "granted", "basis": "a test"},
                 "order": {"time": "time"},
                 "events": {"path": "events.csv"},
                 "types": {"view": {"repeat": "always"}},
@@ -220,6 +221,30 @@ def test_check_shows_ids_only_when_asked(shop: Shop) -> None:
     assert "secret-name" not in run(*arguments).output
     assert "secret-name" in run(*arguments, "--show-ids").output
     assert "secret-name" not in (shop.folder / "check" / "check.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("command", "lost"),
+    [
+        (("train",), "nothing says who agrees to train: all 200 events"),
+        (("state", "load"), "nothing says what these people agreed to: none of 200 events may be stored"),
+    ],
+)
+def test_without_a_word_on_consent_nothing_is_read(
+    shop: Shop, command: tuple[str, ...], lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop.folder)
+    del shop.content["dataset"]["consent"]
+    more = ("--run", shop.folder / "run") if command == ("train",) else ("--state", "sqlite:///state.db")
+    sentence = told(run(*command, "--config", shop.written(), *more))
+    assert sentence.startswith("dataset.consent: ")
+    assert lost in sentence
+
+
+def test_rules_for_live_people_do_not_go_with_tables(shop: Shop) -> None:
+    config = shop.written()
+    asked = ("--bundle", shop.folder, "--config", config, "--consent", config, "-o", shop.folder / "lists.parquet")
+    assert "those of --config have `dataset.consent`" in told(run("recommend", *asked))
 
 
 def test_order_without_time_cannot_be_evaluated_by_time(shop: Shop) -> None:

@@ -65,7 +65,7 @@ def _configs_in(annotation: Any) -> Iterator[tuple[type[StrictConfig], bool]]:
     if isinstance(annotation, type) and issubclass(annotation, StrictConfig):
         yield annotation, False
     for part in get_args(annotation):
-        yield from ((config, get_origin(annotation) is dict) for config, _ in _configs_in(part))
+        yield from ((config, get_origin(annotation) in (dict, Mapping)) for config, _ in _configs_in(part))
 
 
 def _section_text(section: Section, place: Place) -> str:
@@ -120,7 +120,7 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if isinstance(field.default, StrictConfig):
         return "its defaults"
-    if field.default is None or field.default == {}:
+    if field.default is None or field.default in ({}, ()):
         return "none"
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 

@@ -25,6 +25,7 @@ from serving.items.requests import ItemsRequest
 from serving.person.consent import ConsentReply, ConsentRequest, consent
 from serving.person.explain import ExplainReply, ExplainRequest, explain
 from serving.person.link import LinkReply, LinkRequest, link
+from serving.person.preferences import PreferencesReply, PreferencesRequest, preferences
 from serving.person.privacy import (
     ArchiveReply,
     EraseReply,
@@ -109,6 +110,15 @@ ENDPOINTS = (
     Endpoint("/v1/profile", "person", ProfileRequest, ProfileReply, profile, lane="writes", by_token=True),
     Endpoint("/v1/profile/correct", "person", CorrectRequest, CorrectReply, correct, lane="writes", by_token=True),
     Endpoint("/v1/consent", "person", ConsentRequest, ConsentReply, consent, lane="writes", by_token=True),
+    Endpoint(
+        "/v1/preferences",
+        "person",
+        PreferencesRequest,
+        PreferencesReply,
+        preferences,
+        lane="writes",
+        by_token=True,
+    ),
     Endpoint("/v1/tokens", "person", TokenRequest, TokenReply, make_token, lane="writes"),
     Endpoint("/v1/privacy/export", "person", ExportRequest, ArchiveReply, export, lane="writes", by_token=True),
     Endpoint("/v1/privacy/erase", "person", EraseRequest, EraseReply, erase, lane="writes", by_token=True),

@@ -3,11 +3,13 @@ the next request of any worker.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple, TypeAlias
 
 from features.consent import ConsentRules, Purpose, decide, storable
 from features.moments import SECOND
-from features.person import Person
+from features.person import Person, impersonal
+from features.preferences import NONE, preferences_of
 from features.statements import Statement
 from serving.state.protocol import Admit, State
 
@@ -20,7 +22,7 @@ class Permitted(NamedTuple):
     """What may be known of a person."""
 
     person: Person
-    """A stranger's record where lists must not be personal."""
+    """Where lists must not be personal, a stranger's record with what they hid."""
     not_personal: NotPersonal | None
     """Why they must not be."""
 
@@ -34,14 +36,19 @@ def permitted(
 ) -> Permitted:
     """The record of a person as an answer may know it; `read` is called only if they allow personal lists.
 
+    What they hid binds every answer: it is an order of theirs and tells nothing that a list would be made from.
+
     The attributes named in `demographics` are there only if they share them. The moment is the present, whatever
     moment the answer is for.
     """
+    declared = preferences_of(statements, now + CLOCK_SKEW, now)
     personal = decide(Purpose.PERSONALIZE, statements, rules, now + CLOCK_SKEW)
     if not personal.allowed:
-        return Permitted(Person(), "denied" if personal.state == "denied" else "unknown")
+        stranger = impersonal(Person(preferences=declared))
+        return Permitted(stranger, "denied" if personal.state == "denied" else "unknown")
     shared = decide(Purpose.SHARE_DEMOGRAPHICS, statements, rules, now + CLOCK_SKEW).allowed
-    return Permitted(read() if shared else read().without_attributes(demographics), None)
+    person = read() if shared else read().without_attributes(demographics)
+    return Permitted(person if declared is NONE else replace(person, preferences=declared), None)
 
 
 def permitted_past(

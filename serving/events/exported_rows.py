@@ -55,7 +55,7 @@ class EventColumns:
 
     def _row(self, logged: LoggedEvent) -> dict[str, Any]:
         event = logged.event
-        fields = {
+        fields: dict[str, Any] = {
             "number": logged.number,
             "event_id": event.event_id,
             "user_id": event.anonymous_id if event.user_id is None else event.user_id,
@@ -65,8 +65,8 @@ class EventColumns:
             "time" if self._dataset.timed else "sequence": event.moment,
             "value": event.value,
             "request_id": event.request_id,
-            **(event.details or {}),
         }
+        fields.update({str(name): told for name, told in (event.details or {}).items()})
         context = event.context or {}
         told = {name: _as(column.role, context.get(name)) for name, column in self._dataset.events.context.items()}
         return {**{self.names[name]: value for name, value in fields.items()}, **told}

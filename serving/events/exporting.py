@@ -169,7 +169,7 @@ def _consent_section(folder: ExportFolder, rules: ConsentRules) -> Mapping[str, 
         "time": "time",
         "source": "source",
     }
-    assumed = [name for name in rules.purposes if rules.silence(name).unknown == "granted"]
+    assumed = [str(name) for name in rules.purposes if rules.silence(name).unknown == "granted"]
     further = sorted({*purposes, *assumed} - set(ConsentRules.model_fields))
     section = {
         **({"table": table} if purposes else {}),

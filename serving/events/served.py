@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from prometheus_client import Counter
-
 from serving.answers import Answer
 from serving.api.requests import PersonalRequest, RankRequest, RecommendRequest
+from serving.metrics import SERVED_LOST
 from serving.state.protocol import Admit, StoredEvent
 from serving.state.served_log import ServedItem, ServedLog, ServedRow
 
@@ -19,7 +18,6 @@ FLUSH_SECONDS = 0.1
 """Between two groups of answers that are written."""
 MOST_WAITING = 20_000
 """Answers that wait for a store that does not answer; further ones are lost, and counted."""
-_LOST = Counter("tailorbird_served_lost_total", "Answers that could not be logged, because the store did not answer.")
 
 
 class Served:
@@ -36,7 +34,7 @@ class Served:
         """Take an answer to be written soon."""
         with self._lock:
             if len(self._waiting) >= MOST_WAITING:
-                _LOST.inc()
+                SERVED_LOST.inc()
             else:
                 self._waiting[row.request_id] = row
 

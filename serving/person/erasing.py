@@ -44,7 +44,7 @@ def finish(state: State, erasure: Erasure, reach: Reach, moment: int) -> Mapping
     if reach.tombstones is not None:
         tombstones.write(reach.tombstones)
     places = []
-    for folder in reach.exports:
+    for folder in _exports(state, reach):
         count = take_out(folder, ids, tombstones) if folder.is_dir() else None
         places.append(_absent(folder) if count is None else Place(str(folder), "rewritten", count))
     places += [_searched(folder, ids) for folder in reach.searched]
@@ -76,7 +76,7 @@ def verify(state: State, user_id: str | None, anonymous_id: str | None, reach: R
     if reach is not None:
         known_again = bool(held["user_ids"] or held["anonymous_ids"])
         places += [] if known_again else [_bytes(state, ids)]
-        places += [_exported(folder, ids, known_again) for folder in reach.exports]
+        places += [_exported(folder, ids, known_again) for folder in _exports(state, reach)]
         places += [_searched(folder, ids) for folder in reach.searched]
     pending = [Place(f"receipt {one.receipt_id}", "pending") for one in receipts if one.report is None]
     unclean = [place for place in (*pending, *places) if place.status in ("found", "pending")]
@@ -126,6 +126,11 @@ def _rows(held: Mapping[str, Any], erased: int | None) -> Place:
 def _bytes(state: State, ids: Sequence[str]) -> Place:
     left = sum(state.remnants(ids).values())
     return Place(STORE, "found" if left else "clean", left)
+
+
+def _exports(state: State, reach: Reach) -> Sequence[Path]:
+    """Folders of exported logs: those that a configuration names, and those that `export-log` noted."""
+    return list(dict.fromkeys([*reach.exports, *(Path(one.folder) for one in state.served_log.exports())]))
 
 
 def _exported(folder: Path, ids: Sequence[str], known_again: bool) -> Place:

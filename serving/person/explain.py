@@ -21,8 +21,8 @@ class ObstacleReply(Reply, frozen=True, kw_only=True):
     """One thing that keeps an item out of the list: it would have to differ."""
 
     stop: Stop
-    """`unknown`, `unavailable`, `deleted`, `excluded` by the request, `taken` lately, `filter`, `not_found` by any
-    source, or `ranked_low`."""
+    """`unknown`, `unavailable`, `deleted`, `excluded` by the request, `hidden` by the person, `taken` lately, `filter`,
+    `not_found` by any source, or `ranked_low`."""
     sentence: str
     """The same in words."""
     since: str | None = None

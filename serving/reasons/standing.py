@@ -4,14 +4,14 @@ Every stage of the way is asked for itself: the rules that made the list, the fi
 is decided here a second time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 
-from features.arrays import IntArray
+from features.arrays import BoolArray, IntArray
 from features.vocabulary import UNKNOWN
 from serving.answers import Obstacle, Query, SourcePlace, Standing, Stop
 from serving.filters import Filter
@@ -20,6 +20,7 @@ from serving.reasons.occlusion import Score
 from serving.retrieval.bitmap import Bitmap, contains
 from serving.retrieval.candidates import Candidates, given
 from serving.retrieval.eligibility import Asking, bars
+from serving.retrieval.preferred import PINNED, hidden, pinned_masks, with_pinned
 from serving.retrieval.sources import active_sources
 from serving.situation import Situation
 
@@ -39,11 +40,20 @@ class Listed:
     """float64 [K]"""
     probabilities: np.ndarray | None
     """float64 [K, H]; None without the ranker."""
+    pinned: Sequence[BoolArray] = ()
+    """bool [K] for each pinned interest: its candidates."""
+    k: int = 0
+    """Places in which pinned interests have their share."""
 
     @cached_property
     def order(self) -> IntArray:
-        """int64 [K]: places of the candidates, best first."""
-        return np.argsort(-self.scores, kind="stable")
+        """int64 [K]: places of the candidates, best first but for what is pinned."""
+        return with_pinned(np.argsort(-self.scores, kind="stable"), self.pinned, self.k)
+
+    def sources_of(self, index: int) -> tuple[str, ...]:
+        """Names of the sources that brought a candidate; `pinned` first when it is of a pinned interest."""
+        found = self.candidates.sources_of(index)
+        return (PINNED, *found) if any(mask[index] for mask in self.pinned) else found
 
 
 def standing_of(
@@ -78,6 +88,8 @@ def _barred(here: Situation, row: int, query: Query) -> Iterator[Obstacle]:
     asking = Asking(here.bundle.schema, here.bundle.catalogue, here.person, here.moment, query.exclude)
     for bar in bars(asking, row):
         yield Obstacle(cast("Stop", bar.rule), bar.since, bar.until, bar.event_type, bar.event_moment)
+    if hidden(here.bundle, here.person.preferences, np.array([row]))[0]:
+        yield Obstacle("hidden")
 
 
 def _failed(made: Listed, row: int, chosen: Filter | None) -> Iterator[Obstacle]:
@@ -98,7 +110,12 @@ def _places(here: Situation, row: int) -> Iterator[SourcePlace]:
         yield SourcePlace(source.name, int(place[0]) + 1 if len(place) else None, size, looked)
 
 
+def _pinned(here: Situation, candidates: Candidates) -> tuple[BoolArray, ...]:
+    return pinned_masks(here.bundle, here.person.preferences, candidates.rows)
+
+
 def _with(made: Listed, row: int, score_rows: Callable[[Situation, Candidates], Any]) -> Listed:
     """The list as if a source had brought the item too."""
     candidates = given(made.here, np.append(made.candidates.rows, row))
-    return Listed(made.here, made.passing, candidates, score_rows(made.here, candidates), None)
+    scores, pinned = score_rows(made.here, candidates), _pinned(made.here, candidates)
+    return Listed(made.here, made.passing, candidates, scores, None, pinned, made.k)

@@ -27,6 +27,14 @@ class Facts(Protocol):
         For some days from the moment on, it is refused like an erased person's.
         """
 
+    def forget_events(
+        self, user_id: str | None, anonymous_id: str | None, keep: Collection[str], *, moment: int
+    ) -> int:
+        """Remove all events of a person but those of the types in `keep`, with what was taken by them alone; how many.
+
+        Each is refused for some days, as one that was removed by itself.
+        """
+
     def remove_attributes(self, user_id: str, names: Collection[str]) -> int:
         """Remove attributes of a user with all that they were before; how many values."""
 

@@ -138,8 +138,8 @@ class State(Erasures, Facts, Protocol):
     def statements(self, user_id: str | None, anonymous_id: str | None = None) -> list[Statement]:
         """All that a person ever declared, oldest first.
 
-        With both ids what a link would make of them: both pasts, the stricter answer of consent in force
-        (`features.consent.joined`).
+        With both ids what a link would make of them: both pasts, with what is settled at a merge in force
+        (`features.joining.joined`).
         """
 
     def load_statements(self, statements: Iterable[UserStatement], batch: int = 50_000) -> int:
@@ -148,8 +148,8 @@ class State(Erasures, Facts, Protocol):
     def link(self, anonymous_id: str, user_id: str) -> bool:
         """Make an anonymous visitor this user, once and for all; False when it was so already.
 
-        Of two answers of consent the stricter stands: `features.consent.stricter` is declared with the merge, in one
-        transaction.
+        Of two answers of consent the stricter stands, and what was hidden stays so: `features.joining.settled` is
+        declared with the merge, in one transaction.
         Raises `RequestError` when the anonymous id belongs to another user.
         """
 

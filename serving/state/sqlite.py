@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from features.consent import joined, stricter
 from features.errors import RequestError
+from features.joining import joined, settled
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
 from serving.state.audit_log import Deed
@@ -279,10 +279,10 @@ def _newest_number(connection: sqlite3.Connection) -> int:
 
 
 def _merge(connection: sqlite3.Connection, visitor: int, user: int) -> None:
-    """Give a visitor's past to a user, the stricter answer of consent in force; attributes a visitor has none."""
-    strictly = stricter(read_statements(connection, [user]), read_statements(connection, [visitor]))
+    """Give a visitor's past to a user, with what a merge settles in force; attributes a visitor has none."""
+    settling = settled(read_statements(connection, [user]), read_statements(connection, [visitor]))
     for table in OWNED:
         connection.execute(f"UPDATE {table} SET person = ? WHERE person = ?", (user, visitor))
     connection.execute(_TAKE_OVER, (user, visitor))
     connection.execute("DELETE FROM taken WHERE person = ?", (visitor,))
-    _declare(connection, user, strictly)
+    _declare(connection, user, settling)

@@ -5,7 +5,9 @@ import sqlite3
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from features.moments import DAY
 from features.tombstones import mark_of
+from serving.state.erasures import RETRY_DAYS
 from serving.state.facts import Expiring
 from serving.state.protocol import StoredEvent
 from serving.state.sqlite_connections import Transactions
@@ -61,6 +63,21 @@ class SqliteFacts:
                 mark = mark_of(erasure_key(connection), "event", event_id)
                 connection.execute("INSERT OR REPLACE INTO erased_events VALUES (?, ?)", (mark, moment))
         return bool(gone)
+
+    def forget_events(
+        self, user_id: str | None, anonymous_id: str | None, keep: Collection[str], *, moment: int
+    ) -> int:
+        with self._connections.writing() as connection:
+            persons = persons_of(connection, user_id, anonymous_id)
+            among = f"person IN ({_marks(persons)}) AND type NOT IN ({_marks(keep)})"
+            values = (*persons, *keep)
+            since = moment - RETRY_DAYS * DAY
+            newest = connection.execute(f"SELECT event_id FROM events WHERE {among} AND moment > ?", (*values, since))
+            key = erasure_key(connection)
+            marks = [(mark_of(key, "event", event_id), moment) for (event_id,) in newest]
+            connection.executemany("INSERT OR REPLACE INTO erased_events VALUES (?, ?)", marks)
+            connection.execute(f"DELETE FROM taken WHERE {among}", values)
+            return connection.execute(f"DELETE FROM events WHERE {among}", values).rowcount
 
     def remove_attributes(self, user_id: str, names: Collection[str]) -> int:
         with self._connections.writing() as connection:

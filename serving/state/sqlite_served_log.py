@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from features.consent import joined
+from features.joining import joined
 from features.statements import Statement
 from serving.state.protocol import Admit, everyone
 from serving.state.served_log import LogExport, LoggedAnswer, ServedItem, ServedRow

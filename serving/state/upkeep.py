@@ -68,7 +68,7 @@ class Digest:
         return sorted(one for one in tables if self._sums.get(one, 0) != other._sums.get(one, 0))
 
 
-def copy_store(source: Upkeep, target: Upkeep, progress: Callable[[int], None] = lambda _: None) -> dict[str, int]:
+def copy_store(source: Upkeep, target: Upkeep, progress: Callable[[int], object] = lambda _: None) -> dict[str, int]:
     """Take everything from one store to another, which must be new or a copy that was broken off; rows by table.
 
     `progress` is told of rows as they come. At the end all is read again from the target. Raises `ConfigError` for a

@@ -28,6 +28,7 @@ from training.slices import cut
 CONFIG = TrainingConfig.parse(
     {
         "dataset": {
+            "consent": {"assume": "granted", "basis": "a test"},
             "order": {"time": "at"},
             "events": {"type": "type", "value": "stars"},
             "types": {"view": {"repeat": "always"}, "cart": {"weight": 2, "repeat": "always"}},

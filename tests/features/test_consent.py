@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.consent import MERGED, OPT_IN, STORING, ConsentRules, Purpose, decide, joined, storable, stricter
+from features.consent import MERGED, OPT_IN, STORING, ConsentRules, Purpose, decide, storable, stricter
 from features.errors import ConfigError
+from features.joining import joined
 from features.statements import Statement
 
 PURPOSES = [*Purpose]

@@ -16,6 +16,8 @@ from features.statements import Statement
 from features.tables import load_tables
 from serving.events.commands import export_logs
 from serving.events.export_folder import ExportFolder
+from serving.person.erasing import finish, verify
+from serving.person.reach import Reach
 from serving.state import open_item_log, open_state
 from serving.state.protocol import StoredEvent
 from serving.state.served_log import LogExport, ServedItem, ServedRow
@@ -179,6 +181,18 @@ def test_the_section_reads_every_field_and_what_people_said(shop: Shop) -> None:
     assert tables.consent.allowing(events.users, ["train"], NOON + DAY).tolist() == [True, False]
 
 
+def test_the_section_says_what_the_silence_of_live_people_means(shop: Shop) -> None:
+    silence = {"consent": {"train": {"unknown": "granted", "basis": "a contract"}}}
+    shop.config.write_text(yaml.safe_dump({**CONFIG, "serving": silence}), encoding="utf-8")
+    shop.append(event(1))
+    shop.export()
+    file = read_config(shop.output / "dataset.yaml")
+    tables = load_tables(file.dataset, file.folder)
+    assert tables.consent is not None
+    allowed = [tables.consent.allowing(tables.events.users, [one], NOON).tolist() for one in ("train", "personalize")]
+    assert allowed == [[True], [False]]
+
+
 def test_columns_of_one_name_stay_apart(shop: Shop) -> None:
     shop.append(event(1, details={"price": 5.0}, context={"price": 7.0}))
     shop.export()
@@ -207,6 +221,22 @@ def test_the_commands_list_replay_and_export(shop: Shop) -> None:
     assert exported.output.startswith("0 served, 0 shown and 1 acted new in ")
     wrong = run(main, ["export-log", "--config", str(shop.config), *where, *output, "--since", "May"])
     assert "is no time" in wrong.output
+
+
+def test_an_erasure_takes_rows_out_of_every_folder_that_was_exported_to(shop: Shop) -> None:
+    shop.append(event(1), event(2, user_id="bob"))
+    state = open_state(shop.url)
+    state.served_log.add([answer("r1"), answer("r2", "bob")])
+    shop.export()
+    report = finish(state, state.erase("ann", moment=NOON + DAY), Reach(), NOON + DAY)
+    assert str(shop.output.resolve()) in {place["place"] for place in report["places"]}
+    assert [row["user_id"] for kind in ("events", "served") for row in shop.rows(kind)] == ["bob", "bob"]
+    assert verify(state, "ann", None, Reach()).clean
+    state.close()
+    assert shop.export() == (0, 0, 0)
+    assert all(b"ann" not in file.read_bytes() for file in shop.output.rglob("*.parquet"))
+    file = read_config(shop.output / "dataset.yaml")
+    assert list(load_tables(file.dataset, file.folder).events.users) == ["bob"]
 
 
 def test_two_exports_do_not_write_one_folder(shop: Shop) -> None:

@@ -16,6 +16,7 @@ from serving.bulk.desk import recommend_batch
 from serving.desk.desk import Desk
 from serving.events import served
 from serving.events.served import Served
+from serving.metrics import SERVED_LOST
 from serving.pipeline import Pipeline
 from serving.state import open_item_log, open_state
 from serving.state.protocol import State, everyone
@@ -209,7 +210,7 @@ def test_answers_wait_for_a_store_and_are_counted_when_they_are_too_many(
     monkeypatch.setattr(served, "MOST_WAITING", 2)
     log = Unwilling()
     measured.served = waiting = Served(cast("Any", log), lambda: everyone)
-    lost = served._LOST._value.get()
+    lost = SERVED_LOST._value.get()
     for number in range(3):
         ask(measured, f"r{number}", user_id="ann")
     with pytest.raises(StateError):
@@ -218,7 +219,7 @@ def test_answers_wait_for_a_store_and_are_counted_when_they_are_too_many(
     waiting.flush()
     waiting.flush()
     assert [row.request_id for row in log.rows] == ["r0", "r1"]
-    assert served._LOST._value.get() == lost + 1
+    assert SERVED_LOST._value.get() == lost + 1
 
 
 @pytest.fixture

@@ -63,6 +63,19 @@ def test_a_removed_event_does_not_come_back_with_a_retry(state: State) -> None:
     assert state.append([event(1)]) == ["stored"]
 
 
+def test_a_past_is_forgotten_but_for_some_types(state: State) -> None:
+    """At a login of both pasts; what others did stays, and a retry brings nothing back."""
+    state.append([event(1), event(2, type="buy"), visit(3), event(4, user_id="bob")])
+    assert state.forget_events("ann", "cookie", ["buy"], moment=5) == 2
+    assert taken(state) == {("i2", "buy"): 2}
+    assert [one.event_id for one in state.history("ann", "cookie", newest=9)] == ["e2"]
+    assert len(state.history("bob", newest=9)) == 1
+    outcomes = state.append([event(1), event(2, type="buy"), visit(3), event(6)])
+    assert outcomes == ["erased", "duplicate", "erased", "stored"]
+    assert state.forget_events("nobody", None, [], moment=5) == 0
+    assert state.forget_events("ann", None, [], moment=9) == 2
+
+
 def test_attributes_are_removed_with_their_past(state: State) -> None:
     state.set_attributes([UserAttributes("ann", {"plan": "free", "city": "Łódź"}), UserAttributes("bob", {"plan": 1})])
     state.set_attributes([UserAttributes("ann", {"plan": "pro"}, moment=moment) for moment in (3, 5)])

@@ -9,13 +9,12 @@ from typing import Any
 from features.errors import StateError
 from features.moments import DAY
 from features.tombstones import Tombstones
-from serving.state.erasures import Erasure, Receipt
+from serving.state.erasures import RETRY_DAYS, Erasure, Receipt
 from serving.state.redis.connections import Calls
 from serving.state.redis.durability import forget_on_disk
 from serving.state.redis.marks import Marks
 from serving.state.redis.rows import packed, pairs, perhaps, unpacked
 from serving.state.redis.tables import PERSONAL
-from serving.state.sqlite_erasures import RETRY_DAYS
 
 TRIES = 100
 

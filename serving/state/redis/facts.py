@@ -11,6 +11,9 @@ from serving.state.redis.rows import newest_rows, perhaps
 PEOPLE_AT_ONCE = 200
 """People that one script looks through for what is too old: more would hold up those who read."""
 
+ALL_EVENTS = 2**31
+"""More events than one person has."""
+
 
 class RedisFacts:
     """The part of the store that removes single facts; it stands on the store's connections."""
@@ -31,6 +34,15 @@ class RedisFacts:
         mark = self._marks.of("event", event_id)
         ids = perhaps(user_id), perhaps(anonymous_id)
         return bool(self._connections.write("remove_event", *ids, event_id, mark, moment))
+
+    def forget_events(
+        self, user_id: str | None, anonymous_id: str | None, keep: Collection[str], *, moment: int
+    ) -> int:
+        self._marks.settle(self._connections)
+        past = self.history(user_id, anonymous_id, newest=ALL_EVENTS)
+        gone = [one.event_id for one in past if one.type not in keep]
+        marked = (part for event_id in gone for part in (event_id, self._marks.of("event", event_id)))
+        return int(self._connections.write("forget_events", perhaps(user_id), perhaps(anonymous_id), moment, *marked))
 
     def remove_attributes(self, user_id: str, names: Collection[str]) -> int:
         return int(self._connections.write("remove_attributes", user_id, *names))

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from features.consent import joined
+from features.joining import joined
 from serving.state.dead_letters import DeadLetter, Refused
 from serving.state.protocol import Admit, everyone
 from serving.state.redis.connections import Calls
@@ -55,7 +55,7 @@ class PersonLog:
             for one, token in people:
                 yield from (*one, self._marks.of_somebody(*one), token, 1)
             for row in kept:
-                user, visitor = (places.get(one, 0) for one in (("0", row.user_id), ("1", row.anonymous_id)))
+                user, visitor = places.get(("0", row.user_id or ""), 0), places.get(("1", row.anonymous_id or ""), 0)
                 mark = "" if row.event_id is None else self._marks.of("event", row.event_id)
                 yield from (user or visitor, visitor if user else 0, row.row[0], mark, row.moment, packed(row.row))
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from copy import copy
 from typing import Any
 
-from features.consent import joined
+from features.joining import joined
 from features.person import RECENT_EVENTS, Person
 from features.statements import Statement
 from serving.state.audit_log import Deed

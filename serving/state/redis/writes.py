@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from features.consent import stricter
 from features.errors import RequestError, StateError
+from features.joining import settled
 from features.statements import Statement
 from serving.state.protocol import Admit, Loaded, Outcome, StoredEvent, UserAttributes, UserStatement, everyone
 from serving.state.redis import rows
@@ -92,7 +92,7 @@ class RedisWrites:
             for somebody, standing in zip(people, (user, visitor), strict=True):
                 yield from (*somebody, self._marks.of_somebody(*somebody), standing.token, 1)
             if visitor.token != _NOBODY:
-                yield from (rows.statement_row(one) for one in stricter(user.statements, kept))
+                yield from (rows.statement_row(one) for one in settled(user.statements, kept))
 
         linked = self._marks.write(self._connections, "link", arguments)
         if linked < 0:
