@@ -96,8 +96,8 @@ def _crashes(rows: dict[str, Any]) -> Iterator[str]:
 
 def _faithfulness(rows: dict[str, Any]) -> Iterator[str]:
     yield from ("", "## Reasons that are true", "")
-    yield "One of the first ten items of each person, drawn: its place without events that its reasons name, and"
-    yield "without as many others of like age. `further`: those that fall further without the named; a tie is none."
+    yield "One of the first ten items of each person, drawn: its place without the events that its reasons name, and"
+    yield "without as many others of like age. `further`: the share that falls more without the first; a tie is none."
     yield ""
     columns = ("people", "cases", "no event named", "further", "low", "high", "ties", "events")
     falls = ("median fall", "median fall of others")

@@ -70,7 +70,7 @@ def about_now() -> About:
         commit=commit(),
         hardware=hardware(),
         load=tuple(round(one, 2) for one in os.getloadavg()),  # type: ignore[arg-type]  # three, says the system
-        command=shlex.join(["python", "-m", "benchmarks.serving", *_portable(sys.argv[1:])]),
+        command=shlex.join(["python", "-m", "benchmarks.serving", *portable(sys.argv[1:])]),
     )
 
 
@@ -103,7 +103,7 @@ def write_rows(path: Path, rows: dict[str, Row]) -> None:
 NAMED = frozenset(Row.model_fields) - {"items", "parts", "about"}
 
 
-def _portable(arguments: list[str]) -> list[str]:
+def portable(arguments: list[str]) -> list[str]:
     """Arguments without those that only say where this machine keeps its files."""
     places = [index for index, one in enumerate(arguments) if one in ("--folder", "--results")]
     left_out = {index + step for index in places for step in (0, 1)}

@@ -13,10 +13,9 @@ from serving.events.export_folder import ExportFolder
 from serving.events.exporting import Exported, export_log
 from serving.events.replaying import AT_ONCE, Replayed, replay
 from serving.lifecycle.lock import only_one
+from serving.person.erasing import EXPORT_LOCK
 from serving.settings import ServingConfig
 from serving.state import open_event_log, open_item_log, open_state
-
-LOCK = ".lock"
 
 
 def rejected_lines(url: str, show_ids: bool) -> Iterator[str]:
@@ -55,7 +54,7 @@ def export_logs(config: Path, url: str, output: Path, since: str | None) -> Expo
     state, log, items = open_state(url), open_event_log(url), open_item_log(url)
     try:
         output.mkdir(parents=True, exist_ok=True)
-        with only_one(output / LOCK) as ours:
+        with only_one(output / EXPORT_LOCK) as ours:
             if not ours:
                 raise StateError(f"another export writes {output}", hint="Wait until it has ended.")
             folder = ExportFolder(output, items.identity)

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from features.errors import StateError
+from features.tombstones import Tombstones
+from serving.lifecycle.lock import only_one
 from serving.person.reach import Reach
 from serving.person.traces import files_with, rows_with, take_out
 from serving.state.erasures import Erasure
 from serving.state.protocol import State
 
 SHOWN_FILES = 5
+EXPORT_LOCK = ".lock"
+"""Whoever writes a folder of exported logs holds the lock of this name in it."""
 STORE = "the store's files"
 
 
@@ -45,7 +50,7 @@ def finish(state: State, erasure: Erasure, reach: Reach, moment: int) -> Mapping
         tombstones.write(reach.tombstones)
     places = []
     for folder in _exports(state, reach):
-        count = take_out(folder, ids, tombstones) if folder.is_dir() else None
+        count = _taken_out(folder, ids, tombstones) if folder.is_dir() else None
         places.append(_absent(folder) if count is None else Place(str(folder), "rewritten", count))
     places += [_searched(folder, ids) for folder in reach.searched]
     state.scrub(ids)
@@ -81,6 +86,14 @@ def verify(state: State, user_id: str | None, anonymous_id: str | None, reach: R
     pending = [Place(f"receipt {one.receipt_id}", "pending") for one in receipts if one.report is None]
     unclean = [place for place in (*pending, *places) if place.status in ("found", "pending")]
     return Verification(erased is not None and not unclean, [*pending, *places, *_not_reached(reach)], erased)
+
+
+def _taken_out(folder: Path, ids: Sequence[str], tombstones: Tombstones) -> int:
+    """Rows that went. Raises `StateError` while an export writes the folder, which may still hold rows of before."""
+    with only_one(folder / EXPORT_LOCK) as ours:
+        if not ours:
+            raise StateError(f"an export writes {folder}", hint="It is tried again.")
+        return take_out(folder, ids, tombstones)
 
 
 def remains(reach: Reach | None) -> list[dict[str, str]]:

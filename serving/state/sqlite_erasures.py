@@ -166,7 +166,7 @@ class SqliteErasures:
 
 def remove_until(connection: sqlite3.Connection, person: int, moment: int) -> None:
     """Remove what is dated at or before a moment, of a visitor who turns out to be an erased person."""
-    for table in ("events", "statements"):
+    for table in ("events", "statements", "dead_letters", "served"):
         connection.execute(f"DELETE FROM {table} WHERE person = ? AND moment <= ?", (person, moment))
     connection.execute("DELETE FROM taken WHERE person = ? AND moment <= ?", (person, moment))
 

@@ -34,6 +34,7 @@ OF_NOBODY = {"/v1/similar"}
 """Endpoints that a token opens and that are about no person."""
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/rank": {"item_ids": ["i1"]},
+    "/v1/profile/correct": {"remove_events": ["an event of nobody"]},
     "/v1/explain": {"item_id": "i1"},
     "/v1/similar": {"item_ids": ["i1"]},
 }

@@ -16,8 +16,9 @@ from features.errors import StateError
 from features.statements import Statement
 from features.tombstones import read_tombstones
 from serving.desk.desk import Desk
+from serving.lifecycle.lock import only_one
 from serving.person.archive import archive_of
-from serving.person.erasing import Verification, finish, verify
+from serving.person.erasing import EXPORT_LOCK, Verification, finish, verify
 from serving.person.privacy import EraseRequest, ExportRequest, VerifyRequest, erase, export, verify_erasure
 from serving.person.reach import Reach
 from serving.person.traces import files_with, rows_with, take_out
@@ -164,6 +165,16 @@ def test_an_erasure_that_files_hold_up_is_left_to_be_done(store: State, tmp_path
     with pytest.raises(OSError, match="No such file"):
         finish(store, erasure, Reach(tombstones=tmp_path / "no folder" / "marks.json"), NOW)
     assert store.unfinished() == [erasure]
+
+
+def test_a_folder_that_is_being_written_is_left_for_later(store: State, tmp_path: Path) -> None:
+    fill(store)
+    log = exported(tmp_path / "log")
+    erasure = store.erase("person-ann", moment=NOW)
+    with only_one(log / EXPORT_LOCK), pytest.raises(StateError, match="an export writes"):
+        finish(store, erasure, Reach((log,)), NOW)
+    assert store.unfinished() == [erasure]
+    assert finish(store, erasure, Reach((log,)), NOW)["places"][1]["count"] == 2
 
 
 def test_rows_leave_every_column_of_texts_and_files_stay_whole(tmp_path: Path) -> None:
