@@ -34,9 +34,15 @@ def test_models_never_read_more_events_than_a_record_holds() -> None:
 
 
 def test_two_workers_on_one_redis_know_what_either_was_told(
-    trained: Any, new_redis_url: Callable[[], str], caplog: pytest.LogCaptureFixture
+    trained: Any, new_redis_url: Callable[[], str], caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    environment = {"TAILORBIRD_BUNDLE": str(trained.bundle), "TAILORBIRD_STATE": new_redis_url()}
+    config = tmp_path / "serving.yaml"
+    config.write_text("serving: {consent: {personalize: {unknown: granted, basis: a test}}}")
+    environment = {
+        "TAILORBIRD_BUNDLE": str(trained.bundle),
+        "TAILORBIRD_STATE": new_redis_url(),
+        "TAILORBIRD_CONFIG": str(config),
+    }
     workers = [open_worker(environment) for _ in range(2)]
     first, second = (worker.desk for worker in workers)
     kind = next(name for name, one in first.schema.dataset.types.items() if one.sign != "exposure")

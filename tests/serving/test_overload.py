@@ -94,7 +94,7 @@ def test_a_full_house_is_ready(busy: Callable[..., str], gate: Gate) -> None:
 def test_what_writes_holds_up_nobody(run_door: Callable[..., str], desk: Desk, state: Any) -> None:
     begun, done = threading.Event(), threading.Event()
 
-    def append(events: list[Any]) -> list[str]:
+    def append(events: list[Any], _admit: Any) -> list[str]:
         begun.set()
         assert done.wait(20)
         return ["stored"] * len(events)

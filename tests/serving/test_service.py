@@ -141,8 +141,15 @@ def test_profile_shows_the_past_with_titles(client: httpx.Client) -> None:
     client.post("/v1/events", json={"events": batch})
     body = client.post("/v1/profile", json={"user_id": "liv"}).json()
     assert body["events"] == [
-        {"item_id": "i22", "title": "Title i22", "type": "view", "time": "2026-01-02T10:00:00.250Z"},
         {
+            "event_id": "e22",
+            "item_id": "i22",
+            "title": "Title i22",
+            "type": "view",
+            "time": "2026-01-02T10:00:00.250Z",
+        },
+        {
+            "event_id": "e21",
             "item_id": "i21",
             "title": "Title i21",
             "type": "view",
@@ -156,7 +163,7 @@ def test_profile_shows_the_past_with_titles(client: httpx.Client) -> None:
 
 BAD = {
     "an unknown field": ("/v1/recommend", {"user": "ann"}, "user", "there is no such field"),
-    "a field of later": ("/v1/recommend", {"after": "r1"}, "after", "there is no such field"),
+    "a page of nothing": ("/v1/recommend", {"after": "r1"}, "after", "no list of this person has this request_id"),
     "k of 0": ("/v1/recommend", {"k": 0}, "k", "should be greater than or equal to 1; got 0"),
     "k of 501": ("/v1/recommend", {"k": 501}, "k", "should be less than or equal to 500; got 501"),
     "k as text": ("/v1/recommend", {"k": "20"}, "k", "should be a valid integer; got '20'"),
