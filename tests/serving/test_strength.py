@@ -1,7 +1,7 @@
 """The strength of personalization: the more of it, the further from the non-personal list, never back."""
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from hypothesis import given
@@ -16,15 +16,19 @@ _SCORES = st.lists(
 )
 
 
-def parts(rows: Any) -> tuple[np.ndarray, ...]:
+Parts: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def parts(rows: Any) -> Parts:
     first, second, mine, theirs = (np.array(column) for column in zip(*rows, strict=True))
     return first, mine, second, theirs
 
 
-def order(*given: Any, strength: float) -> list[int]:
-    blend = blended(*given, strength)
+def order(*parts: np.ndarray, strength: float) -> list[int]:
+    personal, brought, plain, plain_brought = parts
+    blend = blended(personal, brought, plain, plain_brought, strength)
     assert len(set(blend.tolist())) == len(blend)
-    return np.argsort(-blend, kind="stable").tolist()
+    return [int(one) for one in np.argsort(-blend, kind="stable")]
 
 
 def tau(first: list[int], second: list[int]) -> int:

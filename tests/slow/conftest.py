@@ -59,13 +59,15 @@ def served(trained: Any, port: int, tmp_path_factory: pytest.TempPathFactory) ->
     """Two workers over one state."""
     folder: Path = tmp_path_factory.mktemp("served")
     url = f"sqlite:///{folder}/state.db"
+    config = folder / "serving.yaml"
+    config.write_text("serving: {consent: {personalize: {unknown: granted, basis: a test}}}")
     state = open_state(url)
     load_tables_into_state(state, trained.tables)
     user = max(state.user_ids(), key=lambda one: len(state.person(one).events))
     state.close()
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "BENTOML_HOME", str(folder / "bentoml"))
-        server = launch(trained.bundle, state=url, port=port, workers=2)
+        server = launch(trained.bundle, state=url, config=config, port=port, workers=2)
     try:
         _wait(f"http://127.0.0.1:{port}", server)
         yield Served(f"http://127.0.0.1:{port}", user)

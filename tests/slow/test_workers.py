@@ -113,5 +113,6 @@ def test_every_answer_is_as_documented(served: Any, tmp_path: Path) -> None:
     """Schemathesis on the live service: no fault of ours, and no answer that its OpenAPI document does not tell of."""
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(SCHEMATHESIS), "run"]
     command += [f"{served.url}/openapi.json", "--max-examples", "25", "--seed", "1", "--phases", "coverage,fuzzing"]
+    command += ["--exclude-checks", "ignored_auth"]  # this service has no keys, so that it answers its own machine
     told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path)
     assert told.returncode == 0, told.stdout
