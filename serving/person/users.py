@@ -157,5 +157,5 @@ def _joined(edits: Sequence[UserEdit]) -> list[UserEdit]:
 
 def changed_users(request: UsersRequest) -> Sequence[Ids]:
     """Whose attributes a request is about, as far as it can be read."""
-    found = [one.get("user_id") for one in request.users if isinstance(one, dict)]
-    return [(user_id, None) for user_id in dict.fromkeys(found) if isinstance(user_id, str)]
+    given = [one.get("user_id") for one in request.users if isinstance(one, dict)]
+    return [(user_id, None) for user_id in dict.fromkeys(one for one in given if isinstance(one, str))]

@@ -86,6 +86,10 @@ def test_whom_a_request_is_about() -> None:
     assert changed_users(request) == [("a", None), ("b", None)]
 
 
+def test_an_id_of_another_form_is_about_nobody() -> None:
+    assert changed_users(UsersRequest(users=[{"user_id": {}}, {"user_id": []}, "a", {"user_id": "b"}])) == [("b", None)]
+
+
 def test_over_http(client: httpx.Client) -> None:
     posted = client.post("/v1/users", json={"users": [{"user_id": "u", "attributes": {"city": "Bern"}}, {}]}).json()
     assert (posted["stored"], posted["rejected"]) == (1, 1)

@@ -22,6 +22,8 @@ class Served(NamedTuple):
 
     url: str
     user: str
+    state: str
+    """URL of its store."""
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def served(trained: Any, port: int, tmp_path_factory: pytest.TempPathFactory) ->
         server = launch(trained.bundle, state=url, config=config, port=port, workers=2)
     try:
         _wait(f"http://127.0.0.1:{port}", server)
-        yield Served(f"http://127.0.0.1:{port}", user)
+        yield Served(f"http://127.0.0.1:{port}", user, url)
     finally:
         server.terminate()
         assert server.wait(20) == 0
