@@ -80,11 +80,15 @@ def test_the_probes_ask_for_pages_that_there_are() -> None:
     assert set(probes) <= set(ROUTES)
 
 
-def test_what_is_served_in_a_cluster_is_a_configuration() -> None:
+@pytest.mark.parametrize("path", ["serving.yaml", "kubernetes/base/serving.yaml"])
+def test_what_is_served_is_a_configuration_that_prometheus_may_watch(path: str) -> None:
+    """Keys guard all but the metrics, which are asked for from another machine."""
     from serving.lifecycle.opening import serving_config
 
-    path = DEPLOY / "kubernetes" / "base" / "serving.yaml"
-    assert serving_config({"TAILORBIRD_CONFIG": str(path)}).workers == 1
+    config = serving_config({"TAILORBIRD_CONFIG": str(DEPLOY / path)})
+    assert config.workers == 1
+    assert config.access.open_metrics
+    assert not config.access.open
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
