@@ -97,6 +97,17 @@ def of_validation(error: ValidationError, model: type[BaseModel]) -> RequestErro
     return RequestError(f"{message[:1].lower()}{message[1:]}{_got(value)}", field=field)
 
 
+def in_words(problem: TailorbirdError) -> str:
+    """What is wrong with one record of many, and what to do."""
+    return f"{problem.message}. {problem.hint}" if problem.hint else problem.message
+
+
+def id_in(content: Any, name: str) -> str | None:
+    """The id of a record that is wrong, when it can be read."""
+    found = content.get(name) if isinstance(content, dict) else None
+    return found if isinstance(found, str) else None
+
+
 def _is_id(place: Sequence[int | str]) -> bool:
     name = next((part for part in reversed(place) if isinstance(part, str)), "")
     return name.endswith(("_id", "_ids")) or name == "exclude"

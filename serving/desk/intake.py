@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from features.dataset import DatasetConfig
 from features.errors import RequestError
-from serving.api.problems import of_validation
+from serving.api.problems import id_in, in_words, of_validation
 from serving.api.replies import EventReply
 from serving.api.requests import Context, Event, InlineEvent
 from serving.desk.permission import CLOCK_SKEW
@@ -35,12 +35,8 @@ class Intake:
             problem = of_validation(error, Event)
         except RequestError as error:
             problem = error
-        event_id = content.get("event_id") if isinstance(content, dict) else None
         return EventReply(
-            event_id=event_id if isinstance(event_id, str) else None,
-            status="rejected",
-            field=problem.field,
-            message=f"{problem.message}. {problem.hint}" if problem.hint else problem.message,
+            event_id=id_in(content, "event_id"), status="rejected", field=problem.field, message=in_words(problem)
         )
 
     def event(self, event: InlineEvent, now: int, place: str = "") -> StoredEvent:

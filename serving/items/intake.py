@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from features.dataset import DatasetConfig, Role
 from features.errors import RequestError, TailorbirdError
 from serving.api.columns import check_columns
-from serving.api.problems import of_validation
+from serving.api.problems import id_in, in_words, of_validation
 from serving.api.replies import ItemChangeReply
 from serving.items.requests import PostedItem
 from serving.state.item_log import ItemEdit
@@ -33,12 +33,8 @@ class ItemIntake:
             problem: TailorbirdError = of_validation(error, PostedItem)
         except RequestError as error:
             problem = error
-        item_id = content.get("item_id") if isinstance(content, dict) else None
         return ItemChangeReply(
-            item_id=item_id if isinstance(item_id, str) else None,
-            status="rejected",
-            field=problem.field,
-            message=f"{problem.message}. {problem.hint}" if problem.hint else problem.message,
+            item_id=id_in(content, "item_id"), status="rejected", field=problem.field, message=in_words(problem)
         )
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, WithJsonSchema
 from features.dataset import DatasetConfig, Role
 from features.errors import RequestError, TailorbirdError
 from serving.api.columns import check_columns
-from serving.api.problems import of_validation
+from serving.api.problems import id_in, in_words, of_validation
 from serving.api.replies import Reply, Stamped
 from serving.api.requests import MAX_USERS, Asked, Id
 from serving.desk.desk import Desk
@@ -90,12 +90,8 @@ class UserIntake:
             problem: TailorbirdError = of_validation(error, PostedUser)
         except RequestError as error:
             problem = error
-        user_id = content.get("user_id") if isinstance(content, dict) else None
         return UserChangeReply(
-            user_id=user_id if isinstance(user_id, str) else None,
-            status="rejected",
-            field=problem.field,
-            message=f"{problem.message}. {problem.hint}" if problem.hint else problem.message,
+            user_id=id_in(content, "user_id"), status="rejected", field=problem.field, message=in_words(problem)
         )
 
     def edit(self, user_id: str, attributes: dict[str, Any]) -> UserEdit:

@@ -22,7 +22,9 @@ def test_it_looks_until_it_is_stopped() -> None:
 
 
 def test_it_can_be_stopped_before_it_began() -> None:
-    Repeating("items", lambda: None, 0.001).stop()
+    looked = threading.Event()
+    Repeating("items", looked.set, 0.001).stop()
+    assert not looked.wait(0.02)
 
 
 @pytest.mark.parametrize(

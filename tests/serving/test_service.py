@@ -378,6 +378,7 @@ def test_what_does_not_open_at_once_is_tried_again(
 
     url = run_door(open_in_the_end)
     wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+    assert next(tries, "all used") == "all used"
 
 
 def test_a_fault_of_ours_shows_no_trace_and_logs_no_value(
