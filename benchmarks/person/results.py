@@ -51,7 +51,7 @@ def page(content: dict[str, Any]) -> Iterator[str]:
     """The lines of the page."""
     yield "# The person in charge, measured"
     yield ""
-    yield "`make bench-person` measures and writes this page; nobody writes a figure by hand."
+    yield "`make bench-person` and the commands at the end measure and write this page."
     stores, crashes, reasons = (content.get(one, {}) for one in ("stores", "crashes", "faithfulness"))
     if stores:
         yield from _stores(stores)
