@@ -35,6 +35,8 @@ FORMAT = 4
 """2: the fingerprint covers the whole manifest, not the hashes of the files alone. 3: item ids, titles and orders are
 mapped files. 4: beside the index stands how many cells are searched for how many items."""
 MANIFEST = "manifest.json"
+HASHED_AT_ONCE = 4 * 2**20
+"""Bytes between two moments at which hashing needs the interpreter's lock, for which requests would wait."""
 _REQUIRED = ("fingerprint", "schema", "files")
 
 
@@ -200,8 +202,11 @@ def _files(directory: Path) -> Iterator[Path]:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest, part = hashlib.sha256(), bytearray(HASHED_AT_ONCE)
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(part):
+            digest.update(memoryview(part)[:size])
+    return digest.hexdigest()
 
 
 def _write_manifest(directory: Path, manifest: dict[str, Any]) -> None:

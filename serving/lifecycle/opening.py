@@ -144,11 +144,11 @@ def _worker(
     served = desk.served
     threads = [
         *([Repeating("served", served.flush, FLUSH_SECONDS)] if served else []),
-        Repeating("erasures", finisher.look, housekeeping.FINISH_SECONDS, swap.NICENESS),
-        Repeating("retention", keeper.look, housekeeping.EXPIRE_SECONDS, swap.NICENESS),
+        Repeating("erasures", finisher.look, housekeeping.FINISH_SECONDS),
+        Repeating("retention", keeper.look, housekeeping.EXPIRE_SECONDS),
         Repeating("keys", guard.look, access.LOOK_SECONDS),
         Repeating("items", ItemFollower(live, log, open_checked).look, changes.LOOK_SECONDS),
-        Repeating("merges", MergeMapper(live, log, lock).look, merging.LOOK_SECONDS, swap.NICENESS),
+        Repeating("merges", MergeMapper(live, log, lock).look, merging.LOOK_SECONDS),
         *([Repeating("merging", starter.look, merging.LOOK_SECONDS)] if starter else []),
         *([Repeating("registry", watcher.look, swap.LOOK_SECONDS)] if watcher else []),
     ]

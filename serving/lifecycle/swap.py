@@ -24,8 +24,6 @@ from serving.lifecycle.registry import REGISTRY, read_pointer
 from serving.metrics import BUNDLE_REFUSED, SWAPS
 from serving.state.item_log import ItemLog
 
-NICENESS = 10
-"""Priority of what can wait for as long as requests need the processor."""
 LOOK_SECONDS = 0.4
 """Between two looks at the registry."""
 
