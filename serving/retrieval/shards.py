@@ -85,28 +85,15 @@ class Shards:
         return hasattr(self._parts[0], "pq")
 
     def search(self, query: FloatArray, count: int, eligible: Bitmap, probes: int = 0) -> IntArray:
-        """Rows, int64 [n] in no order, among which are the best `count` of those eligible as the codes tell.
+        """Rows, int64 [n <= count] in no order, of the best of those eligible as the codes tell.
 
-        float32 [D] in `probes` cells, or in all of an index without. Each shard brings so many: the best of all may
-        lie in one.
+        float32 [D] in `probes` cells, or in all of an index without. What the shards bring is merged by the products of
+        their codes, which mean the same in each.
         """
-        found = [
-            self._of_one(part, start, query, count, eligible, probes)
-            for part, start in zip(self._parts, self._starts, strict=False)
-        ]
-        return found[0] if len(found) == 1 else np.concatenate(found)
-
-    def _of_one(
-        self, part: "faiss.Index", start: int, query: FloatArray, count: int, eligible: Bitmap, probes: int
-    ) -> IntArray:
-        mine = eligible[start // BITS_A_BYTE : (start + part.ntotal + BITS_A_BYTE - 1) // BITS_A_BYTE]
-        # The published types describe the C++ signatures, not the Python wrappers that take arrays.
-        allowed = faiss.IDSelectorBitmap(mine)  # type: ignore[call-arg, arg-type]
-        given = {"sel": allowed, "nprobe": probes} if probes else {"sel": allowed}
-        how = (faiss.SearchParametersIVF if probes else faiss.SearchParameters)(**given)
-        _, rows = part.search(query[None, :], count, params=how)
-        found: IntArray = rows[0][rows[0] >= 0] + start
-        return found
+        asked = zip(self._parts, self._starts, strict=False)
+        found = [_found(part, start, query, count, eligible, probes) for part, start in asked]
+        scores, rows = (np.concatenate(each) for each in zip(*found, strict=True))
+        return rows if len(rows) <= count else rows[np.argpartition(-scores, count - 1)[:count]]
 
     def save(self, path: Path) -> None:
         """Write the first shard as `path`, and the others beside it."""
@@ -134,6 +121,20 @@ def renew(source: Path, target: Path, vectors: ByRow[np.float32], changed: IntAr
         else:
             shutil.copyfile(file, _file(target, number))
         start = stop
+
+
+def _found(
+    part: "faiss.Index", start: int, query: FloatArray, count: int, eligible: Bitmap, probes: int
+) -> tuple[FloatArray, IntArray]:
+    """Products float32 [n] of the best of one shard, and their rows int64 [n]."""
+    mine = eligible[start // BITS_A_BYTE : (start + part.ntotal + BITS_A_BYTE - 1) // BITS_A_BYTE]
+    # The published types describe the C++ signatures, not the Python wrappers that take arrays.
+    allowed = faiss.IDSelectorBitmap(mine)  # type: ignore[call-arg, arg-type]
+    given = {"sel": allowed, "nprobe": probes} if probes else {"sel": allowed}
+    how = (faiss.SearchParametersIVF if probes else faiss.SearchParameters)(**given)
+    scores, rows = part.search(query[None, :], count, params=how)
+    here = rows[0] >= 0
+    return scores[0][here], rows[0][here] + start
 
 
 def _renewed(file: Path, vectors: ByRow[np.float32], rows: IntArray, start: int, stop: int) -> "faiss.Index":
