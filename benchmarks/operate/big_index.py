@@ -43,7 +43,7 @@ QUERIES = 200
 @click.option("--note", default="", help="What the load of the machine does not say.")
 def main(items: int, codes: str, shards: int, folder: Path, part: str | None, note: str) -> None:
     """Measure, and write a row of results.json and the page."""
-    place = folder / str(items)
+    place = folder.resolve() / str(items)
     parts: dict[str, Callable[[], dict[str, Any]]] = {}
     parts |= {"draw": lambda: draw_world(items, place), "build": lambda: build(place, codes, shards)}
     parts |= {"search": lambda: search(place), "start": lambda: start(place)}
@@ -57,7 +57,7 @@ def main(items: int, codes: str, shards: int, folder: Path, part: str | None, no
             continue
         if name == "start":
             forget(place)
-        asked = ["--items", items, "--codes", codes, "--shards", shards, "--folder", folder, "--part", name]
+        asked = ["--items", items, "--codes", codes, "--shards", shards, "--folder", folder.resolve(), "--part", name]
         figures |= measured_apart("benchmarks.operate.big_index", *asked)
         click.echo(f"{name}: {json.dumps(figures)}")
     met = bool(figures["recall at 500"] >= FLOOR)
