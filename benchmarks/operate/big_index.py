@@ -8,7 +8,7 @@ that maps both. What is wanted: 99 % of the 500 nearest.
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,7 +18,8 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from benchmarks.operate.processes import MB, measured_apart, peak_mb, resident_mb, timed
-from benchmarks.operate.results import Row, about_now, put
+from benchmarks.operate.results import Row, about_now, put, read, told
+from benchmarks.operate.scaling_page import fill
 from benchmarks.serving.shop import WITHOUT_EVENTS, groups_of
 from benchmarks.serving.world import SPREAD
 from features.arrays import FloatArray, IntArray, mapped
@@ -63,6 +64,15 @@ def main(items: int, codes: str, shards: int, folder: Path, part: str | None, no
     met = bool(figures["recall at 500"] >= FLOOR)
     name = f"{items:,} items, {codes}, {shards} shards"
     put(Row(study="index", name=name, figures=figures, target=f"recall {FLOOR}", met=met, about=about))
+    fill("index", list(table([row for row in read() if row.study == "index"])))
+
+
+def table(rows: Sequence[Row]) -> Iterator[str]:
+    """A line for each figure, a column for each run."""
+    yield f"| | {' | '.join(row.name for row in rows)} |"
+    yield f"|---|{'---:|' * len(rows)}"
+    for name in dict.fromkeys(name for row in rows for name in row.figures):
+        yield f"| {name} | {' | '.join(told(row.figures.get(name)) for row in rows)} |"
 
 
 def draw_world(items: int, place: Path, seed: int = 0) -> dict[str, Any]:
@@ -88,7 +98,7 @@ def _noise(draw: np.random.Generator, count: int) -> FloatArray:
     return draw.standard_normal((count, DIM), dtype=np.float32) * np.float32(SPREAD * DIM**-0.5)
 
 
-def _unit(vectors: FloatArray) -> FloatArray:
+def _unit(vectors: np.ndarray) -> FloatArray:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 

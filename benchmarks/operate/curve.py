@@ -94,7 +94,8 @@ def draw(found: Sequence[Curve], path: Path) -> None:
                 axes.plot(ends, [one.at(size) for size in ends], "--", color=line.get_color(), linewidth=1)
         axes.set(xscale="log", yscale="log", xlabel=of)
         axes.grid(visible=True, linewidth=0.3)
-        axes.legend(fontsize=8)
+        if axes.lines:
+            axes.legend(fontsize=8)
     fresh = path.with_suffix(".fresh.svg")
     figure.savefig(fresh, metadata={"Date": None})
     plt.close(figure)

@@ -34,7 +34,7 @@ def run(*command: object) -> Ran:
     with subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         while process.poll() is None:
-            peak = max(peak, sum(sum(_shares(one).values()) for one in _family(process.pid)))
+            peak = max(peak, family_mb(process.pid))
             sleep(LOOK_SECONDS)
         seconds, output = monotonic() - begun, process.stdout.read()
     if process.returncode:
@@ -62,6 +62,11 @@ def peak_mb() -> float:
 def resident_mb() -> dict[str, float]:
     """Megabytes of this process now, each page by its share (PSS): its `own`, and those of `mapped` files."""
     return _shares(os.getpid())
+
+
+def family_mb(pid: int) -> float:
+    """Megabytes that a process and all below it hold now, each page by its share (PSS)."""
+    return sum(sum(_shares(one).values()) for one in _family(pid))
 
 
 def _family(pid: int) -> Iterator[int]:
