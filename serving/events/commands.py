@@ -14,7 +14,7 @@ from serving.events.exporting import Exported, export_log
 from serving.events.replaying import AT_ONCE, Replayed, replay
 from serving.lifecycle.lock import only_one
 from serving.person.erasing import EXPORT_LOCK
-from serving.settings import ServingConfig
+from serving.settings import ServingConfig, pseudonyms_in
 from serving.state import open_event_log, open_item_log, open_state
 
 
@@ -34,7 +34,8 @@ def rejected_lines(url: str, show_ids: bool) -> Iterator[str]:
 
 def replay_rejected(config: Path, url: str) -> Replayed:
     """Try a store's refused events again, by the event types, columns and consent rules of a configuration."""
-    file, state, now = read_config(config), open_state(url), _now()
+    file, now = read_config(config), _now()
+    state = open_state(url, pseudonyms=pseudonyms_in(config))
     rules = ServingConfig.parse(file.content.get("serving") or {}, "serving").consent
     try:
         return replay(state, file.dataset, now, admitting(rules, now))
@@ -51,7 +52,8 @@ def export_logs(config: Path, url: str, output: Path, since: str | None) -> Expo
     file = read_config(config)
     rules = ServingConfig.parse(file.content.get("serving") or {}, "serving").consent
     moment = None if since is None else _moment(since)
-    state, log, items = open_state(url), open_event_log(url), open_item_log(url)
+    state = open_state(url, pseudonyms=pseudonyms_in(config))
+    log, items = open_event_log(url), open_item_log(url)
     try:
         output.mkdir(parents=True, exist_ok=True)
         with only_one(output / EXPORT_LOCK) as ours:

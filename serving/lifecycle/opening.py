@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from features.errors import ConfigError
+from features.pseudonyms import pseudonyms_of
 from features.strict import read_yaml
 from serving.access import guard as access
 from serving.access.guard import Guard
@@ -90,7 +91,13 @@ def open_worker(environment: Mapping[str, str] = os.environ) -> Worker:
     """
     config, url = serving_config(environment), environment.get("TAILORBIRD_STATE", DEFAULT_URL)
     patience = config.write_deadline_ms / 1000
-    state = open_state(url, patience=patience, read_patience=READ_SHARE * config.deadline_ms / 1000)
+    place = environment.get("TAILORBIRD_CONFIG")
+    state = open_state(
+        url,
+        patience=patience,
+        read_patience=READ_SHARE * config.deadline_ms / 1000,
+        pseudonyms=pseudonyms_of(config.pseudonyms, Path(place).resolve().parent if place else Path(), environment),
+    )
     log = open_item_log(url, patience=patience)
     keys = open_key_store(url, patience=patience)
     try:

@@ -66,7 +66,7 @@ def expire_state(url: str, config: Path) -> dict[str, int]:
     file = read_config(config)
     retention = ServingConfig.parse(file.content.get("serving") or {}, "serving").retention
     check_retention(retention, file.dataset.types, timed=file.dataset.timed)
-    with closing(open_state(url)) as state:
+    with closing(open_state(url, pseudonyms=pseudonyms_in(config))) as state:
         return expire(state, retention, wall_clock())
 
 

@@ -44,7 +44,7 @@ def finish(state: State, erasure: Erasure, reach: Reach, moment: int) -> Mapping
     Doing it twice does no harm. Raises `StateError`, and `OSError` when a file cannot be read or written: then it is
     left to be done again.
     """
-    ids = [*erasure.user_ids, *erasure.anonymous_ids]
+    ids = state.written([*erasure.user_ids, *erasure.anonymous_ids])
     tombstones = state.tombstones()
     if reach.tombstones is not None:
         tombstones.write(reach.tombstones)
@@ -75,7 +75,7 @@ def verify(state: State, user_id: str | None, anonymous_id: str | None, reach: R
     """Search everything again for an erased person; without a reach, the store's rows and marks alone."""
     receipts = state.receipts(user_id, anonymous_id)
     erased = max((one.moment for one in receipts), default=None)
-    ids = [one for one in (user_id, anonymous_id) if one is not None]
+    ids = state.written([one for one in (user_id, anonymous_id) if one is not None])
     held = state.export(user_id, anonymous_id)
     places = [_rows(held, erased)]
     if reach is not None:

@@ -65,5 +65,8 @@ class Erasures(Protocol):
     def remnants(self, ids: Sequence[str]) -> dict[str, int]:
         """How often the ids stand in bytes that no row owns, by the file's name; nothing of a store without files."""
 
+    def setting(self, name: str) -> str | None:
+        """The value that `settle` gave a name; None as long as nobody did."""
+
     def settle(self, name: str, value: str) -> str:
         """The value under a name, which whoever comes first gives for good."""

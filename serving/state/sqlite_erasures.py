@@ -133,6 +133,11 @@ class SqliteErasures:
         with self._connections.reading() as connection:
             return Tombstones(key, dict(connection.execute("SELECT mark, max(moment) FROM erasures GROUP BY mark")))
 
+    def setting(self, name: str) -> str | None:
+        with self._connections.reading() as connection:
+            row = connection.execute(_SETTLED, (name,)).fetchone()
+        return None if row is None else str(row[0])
+
     def settle(self, name: str, value: str) -> str:
         with self._connections.writing() as connection:
             return _settle(connection, name, value)

@@ -68,6 +68,10 @@ class RedisErasures:
         found: Any = self._connections.ask(lambda client: client.hgetall("tb:erased"))
         return Tombstones(key, {mark: int(text.partition(":")[0]) for mark, text in found.items()})
 
+    def setting(self, name: str) -> str | None:
+        found = self._connections.ask(lambda client: client.hget("tb:settings", name))
+        return None if found is None else str(found)
+
     def settle(self, name: str, value: str) -> str:
         return str(self._connections.write("settle", name, value))
 
