@@ -66,8 +66,8 @@ bench-serving: install ## measure serving at 27,000 and a million items (ARGS='-
 bench-person: install ## measure the stores of people at a million users, and a hundred kill -9 (ARGS='--part crashes')
 	$(BIN)/python -m benchmarks.person $(ARGS)
 
-bench-operate: install ## measure a warm start beside a full training on the last tenth of MovieLens 1M (ARGS='--epochs 2')
-	$(BIN)/python -m benchmarks.operate.warm_start $(ARGS)
+bench-operate: install ## measure one study of operating, such as STUDY=prepare; further options in ARGS
+	$(BIN)/python -m benchmarks.operate.$(or $(STUDY),warm_start) $(ARGS)
 
 docs: install ## write docs/configuration.md from the config classes, and docs/metrics.md from the metrics
 	$(BIN)/python -m training.configuration_page > docs/configuration.md

@@ -35,6 +35,8 @@ WRITTEN = (
     "benchmarks/serving/peers.json",
     "benchmarks/serving/device.json",
     "benchmarks/serving/RESULTS.md",
+    "benchmarks/operate/results.json",
+    "benchmarks/operate/RESULTS.md",
 )
 
 

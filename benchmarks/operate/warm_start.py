@@ -8,14 +8,13 @@ rest, a warm one goes on from the live bundle; both are asked for what was held 
 import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from benchmarks.accuracy.results import commit, hardware
+from benchmarks.operate.results import About, Row, about_now, put
 from features.arrays import BoolArray
 from features.events import EventTable, Tables
 from features.people import People
@@ -28,7 +27,6 @@ from training.slices import C, cut, cut_moment
 from training.stage import part_of
 from training.warm import warm_bundle
 
-HERE = Path(__file__).parent
 LAST = 0.1
 """Share of the events that came after the live bundle was made."""
 
@@ -85,30 +83,24 @@ def _timed(work: Callable[[], Path]) -> tuple[Path, float]:
     return work(), time.monotonic() - begun
 
 
-def page(result: dict[str, Any]) -> str:
-    """RESULTS.md."""
-    k = next(name for name in result["systems"]["full"] if name.startswith("ndcg"))
-    systems = result["systems"]
-    columns = list(systems["full"])
-    rows = {name: " | ".join(f"{one[column]:.4f}" for column in columns) for name, one in systems.items()}
-    body = [f"| {name} | {row} |" for name, row in rows.items()]
-    gain = result["warm_minus_full"]
-    return "\n".join([
-        "# A warm start beside a full training",
-        "",
-        f"`{result['command']}`, {result['when']}, commit {result['commit']}, on {result['hardware']}.",
-        "",
-        f"Everybody's last turn is held out, {result['moments']} moments; `live` knows all but the last tenth of the "
-        f"rest, `full` was trained on all of it from nothing, `warm` went on from `live`: {result['epochs']} epochs.",
-        "",
-        f"| system | {' | '.join(columns)} |",
-        f"|---|{'---:|' * len(columns)}",
-        *body,
-        "",
-        f"The warm one took {result['seconds']['warm']:.0f} s and the full one {result['seconds']['full']:.0f} s: "
-        f"{result['time']:.1%}. Warm minus full, {k}: {gain['mean']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f}).",
-        "",
-    ])  # fmt: skip
+def row_of(result: dict[str, Any], about: About) -> Row:
+    """What was measured, as a row of the page; no worse than a full one is what its interval does not rule out."""
+    gain, systems = result["warm_minus_full"], result["systems"]
+    k = next(name for name in systems["full"] if name.startswith("ndcg"))
+    return Row(
+        study="warm_start",
+        name=f"{result['epochs']} epochs on {result['moments']:,} held-out turns",
+        figures={
+            **{f"{k}, {name}": round(one[k], 4) for name, one in systems.items()},
+            "warm minus full": f"{gain['mean']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})",
+            "full, s": result["seconds"]["full"],
+            "warm, s": result["seconds"]["warm"],
+            "share of the time": result["time"],
+        },
+        target="no worse than full, in ≤ 30 % of its time",
+        met=result["time"] <= 0.3 and gain["high"] >= 0,
+        about=about,
+    )
 
 
 @click.command()
@@ -117,19 +109,13 @@ def page(result: dict[str, Any]) -> str:
 @click.option("--epochs", type=click.IntRange(1), help="Epochs of the warm start; those of the config, if not given.")
 def main(config: Path, folder: Path, epochs: int | None) -> None:
     """Measure, and write results.json and RESULTS.md beside this file."""
+    about = about_now("benchmarks.operate.warm_start")
     settings, base = read_training_config(config)
     folder.mkdir(parents=True, exist_ok=True)
     tables = checked_tables(settings, base, folder)
     result = measure(settings, tables, folder, epochs or settings.retrain.warm_epochs)
-    result |= {
-        "command": f"python -m benchmarks.operate.warm_start --config {config}",
-        "when": f"{datetime.now(UTC):%Y-%m-%d}",
-        "commit": commit(),
-        "hardware": hardware(),
-    }
-    (HERE / "results.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (HERE / "RESULTS.md").write_text(page(result), encoding="utf-8")
-    click.echo(page(result))
+    put(row_of(result, about))
+    click.echo(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.operate.warm_start import held_out, last_tenth, measure, page
+from benchmarks.operate.results import about_now
+from benchmarks.operate.warm_start import held_out, last_tenth, measure, row_of
 
 
 def test_everybodys_last_turn_is_held_out_and_nothing_after_it_is_left(trained: Any) -> None:
@@ -41,5 +42,5 @@ def test_it_measures_and_tells(trained: Any, tmp_path: Path) -> None:
     result = measure(config, trained.tables, tmp_path, epochs=1)
     assert set(result["systems"]) == {"live", "full", "warm"}
     assert 0 < result["time"] < 1
-    text = page({**result, "command": "c", "when": "w", "commit": "x", "hardware": "h"})
-    assert f"{result['systems']['warm']['ndcg@10']:.4f}" in text
+    row = row_of(result, about_now("benchmarks.operate.warm_start"))
+    assert row.figures["ndcg@10, warm"] == round(result["systems"]["warm"]["ndcg@10"], 4)
