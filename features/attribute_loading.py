@@ -33,7 +33,8 @@ def load_attributes(
 ) -> AttributeTable:
     """The table called `name` ("users" or "items"); `elsewhere` holds the tables of attributes with a `path`.
 
-    `pseudonyms` take the place of its ids. Without any table it is empty. Raises `ConfigError` for attributes that no table holds, and `DataError`.
+    `pseudonyms` take the place of its ids. Without any table it is empty. Raises `ConfigError` for attributes that no
+    table holds, and `DataError`.
     """
     here = {key: column for key, column in config.columns.items() if key not in elsewhere}
     if frame is None and here:

@@ -55,9 +55,7 @@ def _assumed(config: ConsentConfig) -> tuple[Statement, ...]:
     return tuple(Statement("consent", one, config.assume, BEGINNING, source) for one in config.purposes)
 
 
-def _declared(
-    config: ConsentTable, frame: Frame, pseudonyms: Pseudonyms | None
-) -> dict[str, tuple[Statement, ...]]:
+def _declared(config: ConsentTable, frame: Frame, pseudonyms: Pseudonyms | None) -> dict[str, tuple[Statement, ...]]:
     named = {"id": config.id, "time": config.time, "source": config.source, **config.columns}
     require_columns(frame, [(f"consent.table.{key}", column) for key, column in named.items()], "consent")
     chosen = [nw.col(column).alias(f"column.{key}") for key, column in named.items() if column is not None]

@@ -20,7 +20,7 @@ from features.events import AttributeTable, EventTable, Tables
 from features.frames import Engine, Frame, Frames
 from features.pseudonyms import Pseudonyms, pseudonyms_of
 from features.reading import find_files, open_table, read_files
-from features.tombstones import TOMBSTONES, read_tombstones, without_erased
+from features.tombstones import TOMBSTONES, check_pseudonyms, read_tombstones, without_erased
 
 FOLDERS_ABOVE = 4
 """How far above a table the marks of erased people are looked for: as deep as `export-log` lays its partitions."""
@@ -46,7 +46,9 @@ def load_tables(
     consent = load_consent(dataset, folder, frames, engine)
     tables = Tables(events, users, items, "", consent)
     for path in tombstone_files(dataset, folder, frames):
-        tables = without_erased(tables, read_tombstones(path))
+        tombstones = read_tombstones(path)
+        check_pseudonyms(tombstones, pseudonyms, path)
+        tables = without_erased(tables, tombstones)
     if len(tables.events) == 0:
         raise DataError("every event belongs to somebody who was erased", field="dataset.events.path")
     return replace(tables, fingerprint=fingerprint(tables.events, tables.users, tables.items))

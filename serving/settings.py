@@ -4,9 +4,11 @@ from pathlib import Path
 
 from pydantic import Field
 
+from features.config import ConfigFile
 from features.consent import OPT_IN, ConsentRules
+from features.dataset import DatasetConfig
 from features.person import RECENT_EVENTS
-from features.pseudonyms import Pseudonyms, PseudonymsConfig, pseudonyms_of
+from features.pseudonyms import Pseudonyms, PseudonymsConfig, pseudonyms_of, pseudonyms_of_environment
 from features.strict import StrictConfig, read_yaml
 from serving.access.settings import AccessConfig
 from serving.person.settings import PrivacyConfig, RetentionConfig
@@ -89,6 +91,15 @@ class ServingConfig(StrictConfig):
 def pseudonyms_in(path: Path | None) -> Pseudonyms | None:
     """The pseudonyms that the `serving` section of a file names; None without a file or section. Raises ConfigError."""
     return None if path is None else pseudonyms_of(read_serving(path).pseudonyms, path.resolve().parent)
+
+
+def dataset_as_kept(file: ConfigFile) -> DatasetConfig:
+    """The dataset section of a file, whose people get the pseudonyms under which they are served, if there are any."""
+    if file.dataset.pseudonyms is not None:
+        return file.dataset
+    serving = ServingConfig.parse(file.content.get("serving") or {}, "serving")
+    by_environment = PseudonymsConfig() if pseudonyms_of_environment() else None
+    return file.dataset.model_copy(update={"pseudonyms": serving.pseudonyms or by_environment})
 
 
 def read_serving(path: Path) -> ServingConfig:

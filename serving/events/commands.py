@@ -14,13 +14,13 @@ from serving.events.exporting import Exported, export_log
 from serving.events.replaying import AT_ONCE, Replayed, replay
 from serving.lifecycle.lock import only_one
 from serving.person.erasing import EXPORT_LOCK
-from serving.settings import ServingConfig, pseudonyms_in
-from serving.state import open_event_log, open_item_log, open_state
+from serving.settings import ServingConfig, dataset_as_kept, pseudonyms_in
+from serving.state import open_as_kept, open_event_log, open_item_log, open_state
 
 
 def rejected_lines(url: str, show_ids: bool) -> Iterator[str]:
     """A line for each refused event that a store keeps: its number, time, field and cause, and what was sent."""
-    state, number = open_state(url), 0
+    state, number = open_as_kept(url), 0
     try:
         while letters := state.dead_letters.after(number, AT_ONCE):
             number = letters[-1].number
@@ -60,7 +60,9 @@ def export_logs(config: Path, url: str, output: Path, since: str | None) -> Expo
             if not ours:
                 raise StateError(f"another export writes {output}", hint="Wait until it has ended.")
             folder = ExportFolder(output, items.identity)
-            return export_log(state, log, folder, file.dataset, rules, home=file.folder, now=_now(), since=moment)
+            return export_log(
+                state, log, folder, dataset_as_kept(file), rules, home=file.folder, now=_now(), since=moment
+            )
     finally:
         for one in (items, log, state):
             one.close()

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from features.pseudonyms import Pseudonyms, pseudonyms_of
 from features.strict import read_yaml
 from serving.settings import ServingConfig
 
@@ -20,6 +21,12 @@ class Reach:
     """The file that `dataset.erased` names."""
     retraining: str | None = None
     """When the next training takes the place of the present models, in words; None without a schedule."""
+    pseudonyms: Pseudonyms | None = None
+    """Under which people stand in the store, where the configuration says so."""
+
+
+NOWHERE = Reach()
+"""Nothing beside the store."""
 
 
 def reach_of(config: Path | None, served: Iterable[Path] = ()) -> Reach:
@@ -31,12 +38,13 @@ def reach_of(config: Path | None, served: Iterable[Path] = ()) -> Reach:
     if config is None:
         return Reach(searched=searched)
     content, folder = read_yaml(config), config.resolve().parent
-    privacy = ServingConfig.parse(content.get("serving") or {}, "serving").privacy
+    serving = ServingConfig.parse(content.get("serving") or {}, "serving")
     erased = (content.get("dataset") or {}).get("erased")
     return Reach(
-        exports=tuple(_placed(path, folder) for path in privacy.exports),
-        searched=(*searched, *(_placed(path, folder) for path in privacy.search)),
+        exports=tuple(_placed(path, folder) for path in serving.privacy.exports),
+        searched=(*searched, *(_placed(path, folder) for path in serving.privacy.search)),
         tombstones=None if erased is None else _placed(erased, folder),
+        pseudonyms=pseudonyms_of(serving.pseudonyms, folder),
     )
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "absolute_url",
     "in_memory",
     "load_tables_into_state",
+    "open_as_kept",
     "open_event_log",
     "open_item_log",
     "open_key_store",
@@ -59,16 +60,21 @@ def open_state(
     Raises `ConfigError` for another kind of URL and for another key than the store's, and `StateError` when the store
     does not open.
     """
-    place, key = place_of(url), pseudonyms or pseudonyms_of_environment()
-    if isinstance(place, SqlitePlace):
-        state: State = SqliteState(place.path, patience, read_patience)
-    else:
-        state = RedisState(place, patience, read_patience)
+    key = pseudonyms or pseudonyms_of_environment()
+    state = open_as_kept(url, patience, read_patience)
     try:
         return with_pseudonyms(state, key)
     except BaseException:
         state.close()
         raise
+
+
+def open_as_kept(url: str = DEFAULT_URL, patience: float = 10.0, read_patience: float | None = None) -> State:
+    """The same without a key: for what asks for nobody by an id of theirs. Pseudonyms are ids here."""
+    place = place_of(url)
+    if isinstance(place, SqlitePlace):
+        return SqliteState(place.path, patience, read_patience)
+    return RedisState(place, patience, read_patience)
 
 
 def open_item_log(url: str = DEFAULT_URL, patience: float = 10.0) -> ItemLog:

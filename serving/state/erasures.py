@@ -5,6 +5,8 @@ from typing import Any, NamedTuple, Protocol
 
 from features.tombstones import Tombstones
 
+PSEUDONYMS = "pseudonyms"
+"""The setting that holds the fingerprint of the key by which this store knows people; none where it knows their ids."""
 RETRY_DAYS = 7
 """For so long an erased event is known by its id, so that a retry without a time does not come in as a new one."""
 

@@ -13,7 +13,7 @@ from features.pseudonyms import VARIABLE, Pseudonyms
 from features.statements import Statement
 from features.tombstones import Tombstones
 from serving.state.audit_log import Deed
-from serving.state.erasures import Erasure, Receipt
+from serving.state.erasures import PSEUDONYMS, Erasure, Receipt
 from serving.state.facts import Expiring
 from serving.state.protocol import (
     Admit,
@@ -33,13 +33,10 @@ from serving.state.pseudonymous_logs import (
     named_by_pseudonym,
 )
 
-SETTING = "pseudonyms"
-"""The store's setting that holds the fingerprint of its key."""
-
 
 def with_pseudonyms(state: State, pseudonyms: Pseudonyms | None) -> State:
     """The store as whoever has this key, or none, may use it. Raises ConfigError when it is kept with another."""
-    found = state.setting(SETTING)
+    found = state.setting(PSEUDONYMS)
     if pseudonyms is None:
         if found is not None:
             raise ConfigError(
@@ -54,7 +51,7 @@ def with_pseudonyms(state: State, pseudonyms: Pseudonyms | None) -> State:
             field="serving.pseudonyms",
             hint="Start with a new store and fill it: tailorbird state load.",
         )
-    if state.settle(SETTING, pseudonyms.fingerprint) != pseudonyms.fingerprint:
+    if state.settle(PSEUDONYMS, pseudonyms.fingerprint) != pseudonyms.fingerprint:
         raise ConfigError(
             "this store was begun with another key of its pseudonyms: everybody would be a stranger",
             field="serving.pseudonyms",

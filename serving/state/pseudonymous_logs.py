@@ -1,4 +1,4 @@
-"""The logs of a store that knows people by pseudonyms alone: ids are replaced on the way in, and asked ones put back."""
+"""The logs of a store that knows people by pseudonyms: ids are replaced on the way in, and asked ones put back."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -78,9 +78,7 @@ class PseudonymousServedLog:
 
     def add(self, rows: Sequence[ServedRow], admit: Admit = everyone) -> int:
         of_any = self._pseudonyms.of_any
-        hidden = [
-            row._replace(user_id=of_any(row.user_id), anonymous_id=of_any(row.anonymous_id)) for row in rows
-        ]
+        hidden = [row._replace(user_id=of_any(row.user_id), anonymous_id=of_any(row.anonymous_id)) for row in rows]
         return self._log.add(hidden, admit)
 
     def find(self, request_id: str, user_id: str | None, anonymous_id: str | None = None) -> ServedRow | None:
