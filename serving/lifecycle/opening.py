@@ -147,7 +147,7 @@ def _worker(
     reach = reach_of(Path(place) if place else None, _run_and_registry(path, registry))
     check_retention(config.retention, live.desk.schema.types, timed=live.desk.schema.timed)
     finisher = Finisher(state, reach, machine_lock(Path(f"{url}.erasing")), wall_clock)
-    keeper = Keeper(state, config.retention, machine_lock(Path(f"{url}.expiring")), wall_clock)
+    keeper = Keeper(state, config.retention, config.consent, machine_lock(Path(f"{url}.expiring")), wall_clock)
     served = desk.served
     threads = [
         *([Repeating("served", served.flush, FLUSH_SECONDS)] if served else []),

@@ -64,10 +64,10 @@ def expire_state(url: str, config: Path) -> dict[str, int]:
     from features.config import read_config
 
     file = read_config(config)
-    retention = ServingConfig.parse(file.content.get("serving") or {}, "serving").retention
-    check_retention(retention, file.dataset.types, timed=file.dataset.timed)
+    serving = ServingConfig.parse(file.content.get("serving") or {}, "serving")
+    check_retention(serving.retention, file.dataset.types, timed=file.dataset.timed)
     with closing(open_as_kept(url)) as state:
-        return expire(state, retention, wall_clock())
+        return expire(state, serving.retention, serving.consent, wall_clock())
 
 
 def lines_of(found: Verification) -> Iterator[str]:

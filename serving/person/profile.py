@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from features.consent import decide
+from features.consent import STORING, decide
 from features.moments import to_text
 from serving.api.replies import Reply, Stamped
 from serving.api.requests import Id, PersonRequest
@@ -217,20 +217,23 @@ def _attribute(desk: Desk, name: str, value: Any, moment: int | None = None) -> 
 
 def _uses(desk: Desk, allowed: dict[str, bool]) -> list[UseReply]:
     """By kind of what is held."""
-    days = desk.retention.events
-    replaced = desk.retention.statements
+    storing = [one for one in STORING if allowed[one]]
+    by_purpose = desk.retention.days_by_purpose(storing)
     uses = [
         UseReply(
             what=f"events of type {name}",
-            purposes={one: allowed[one] for one in ("personalize", "train", "measure")},
-            kept=f"{days[name]:g} days" if name in days else "until it is erased",
+            purposes={one.value: allowed[one] for one in STORING},
+            kept=_days(desk.retention.events.get(name), by_purpose),
         )
         for name in desk.schema.types
     ]
     shared = {one: allowed[one] for one in ("personalize", "train", "share_demographics")}
-    until = "until it is erased; once a later one takes its place"
+    replaced, until = desk.retention.statements, "until it is erased; once a later one takes its place"
+    learned = {one: allowed[one] for one in ("train", "measure")}
     return [
         *uses,
+        UseReply(what="answers that were given", purposes=learned, kept=_days(desk.retention.served)),
+        UseReply(what="events that were refused", purposes={}, kept=_days(desk.retention.dead_letters)),
         UseReply(what="attributes", purposes=shared, kept="until they are changed or erased"),
         UseReply(
             what="consent and preferences",
@@ -238,3 +241,9 @@ def _uses(desk: Desk, allowed: dict[str, bool]) -> list[UseReply]:
             kept=f"{until}, for {replaced:g} days more" if replaced else f"{until}, as its history",
         ),
     ]
+
+
+def _days(*limits: float | None) -> str:
+    """How long something is kept that has several limits, or none."""
+    given = [one for one in limits if one is not None]
+    return f"{min(given):g} days" if given else "until it is erased"

@@ -14,7 +14,7 @@ from features.statements import Statement
 from features.tombstones import Tombstones
 from serving.state.audit_log import Deed
 from serving.state.erasures import PSEUDONYMS, Erasure, Receipt
-from serving.state.facts import Expiring
+from serving.state.facts import Expiring, KeptFrom
 from serving.state.protocol import (
     Admit,
     Loaded,
@@ -197,6 +197,9 @@ class PseudonymousState:
 
     def expire(self, kind: Expiring, before: int, limit: int, types: Collection[str] = ()) -> int:
         return self._state.expire(kind, before, limit, types)
+
+    def expire_unneeded(self, before: int, kept_from: KeptFrom, place: int, people: int) -> tuple[int, int | None]:
+        return self._state.expire_unneeded(before, kept_from, place, people)
 
     def _hidden(self, event: StoredEvent) -> StoredEvent:
         return event._replace(user_id=self._of(event.user_id), anonymous_id=self._of(event.anonymous_id))
