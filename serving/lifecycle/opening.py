@@ -125,6 +125,8 @@ def _worker(
     open_checked = partial(open_snapshot, log=log, newest_events=config.newest_events, device=config.device)
     snapshot = up_to_date(open_checked(path), log)
     guard = guard_of(environment, config, keys)
+    place = environment.get("TAILORBIRD_CONFIG")
+    reach = reach_of(Path(place) if place else None, _run_and_registry(path, registry))
     desk = Desk(
         snapshot.pipeline,
         state,
@@ -135,6 +137,7 @@ def _worker(
         consent=config.consent,
         retention=config.retention,
         log_served=config.log_served,
+        retraining=reach.retraining,
     )
     live = Live(snapshot, desk)
     leave_alone()
@@ -143,8 +146,6 @@ def _worker(
     trial = Trial(config.device)
     open_beside = partial(open_checked, trial=trial)
     watcher = RegistryWatcher(Path(registry), live, log, open_beside, lock, trial.stop) if registry else None
-    place = environment.get("TAILORBIRD_CONFIG")
-    reach = reach_of(Path(place) if place else None, _run_and_registry(path, registry))
     check_retention(config.retention, live.desk.schema.types, timed=live.desk.schema.timed)
     finisher = Finisher(state, reach, machine_lock(Path(f"{url}.erasing")), wall_clock)
     keeper = Keeper(state, config.retention, config.consent, machine_lock(Path(f"{url}.expiring")), wall_clock)

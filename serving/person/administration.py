@@ -31,7 +31,7 @@ def erase_person(url: str, user_id: str | None, anonymous_id: str | None, reach:
         "erased": to_text(erasure.moment),
         "removed": dict(erasure.removed),
         "places": report["places"],
-        "remains": remains(reach),
+        "remains": remains(reach.retraining, erasure.moment),
     }
 
 

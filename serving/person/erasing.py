@@ -13,6 +13,7 @@ from features.errors import StateError
 from features.tombstones import Tombstones
 from serving.lifecycle.lock import only_one
 from serving.person.reach import Reach
+from serving.person.retraining import Retraining, words_of
 from serving.person.traces import files_with, rows_with, take_out
 from serving.state.erasures import Erasure
 from serving.state.protocol import State
@@ -96,9 +97,9 @@ def _taken_out(folder: Path, ids: Sequence[str], tombstones: Tombstones) -> int:
         return take_out(folder, ids, tombstones)
 
 
-def remains(reach: Reach | None) -> list[dict[str, str]]:
-    """What an erasure leaves, and why."""
-    until = (reach and reach.retraining) or "the next training; no schedule is configured"
+def remains(retraining: Retraining | None, now: int) -> list[dict[str, str]]:
+    """What an erasure leaves, why, and until when."""
+    until = words_of(retraining, now)
     return [
         {
             "what": "weights of trained models",
