@@ -502,7 +502,9 @@ def load_state(config: Path, state: str) -> None:
 
     file = read_config(config)
     store = open_state(state, pseudonyms=pseudonyms_in(config))
-    stored = load_tables_into_state(store, load_tables(dataset_as_kept(file), file.folder)).stored
+    stored = load_tables_into_state(
+        store, load_tables(dataset_as_kept(file), file.folder), file.dataset.users.demographics
+    ).stored
     click.echo(f"{stored} new events in {without_password(state)}")
 
 

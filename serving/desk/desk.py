@@ -120,7 +120,7 @@ class Desk:
         self.pipeline = pipeline
         self._intake = Intake(schema.dataset)
         self._filters = FilterReader(schema.dataset)
-        self._demographics = schema.dataset.users.demographics
+        self.demographics = schema.dataset.users.demographics
         self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
 
     @property
@@ -275,7 +275,7 @@ class Desk:
             request.anonymous_id,
             self.consent,
             now,
-            self._demographics,
+            self.demographics,
             lambda: self._read(request, self._newest),
         )
         return past, set() if past.not_personal else self._known(inline)
