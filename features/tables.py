@@ -19,6 +19,7 @@ from features.event_loading import load_events
 from features.events import AttributeTable, EventTable, Tables
 from features.frames import Engine, Frame, Frames
 from features.reading import find_files, open_table, read_files
+from features.served import load_served
 from features.tombstones import TOMBSTONES, read_tombstones, without_erased
 
 FOLDERS_ABOVE = 4
@@ -42,7 +43,7 @@ def load_tables(
     users = _load_entities(dataset.users, "users", folder, frames, engine)
     items = _load_entities(dataset.items, "items", folder, frames, engine)
     consent = load_consent(dataset, folder, frames, engine)
-    tables = Tables(events, users, items, "", consent)
+    tables = Tables(events, users, items, "", consent, load_served(dataset, folder, frames, engine))
     for path in tombstone_files(dataset, folder, frames):
         tables = without_erased(tables, read_tombstones(path))
     if len(tables.events) == 0:
