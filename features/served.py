@@ -74,9 +74,8 @@ def load_served(
     require_columns(frame, [(f"served.{name}", name) for name in _COLUMNS], "served")
     table = collect(frame.select(_COLUMNS), _FIELD)
     try:
-        whole = {name: pa.int64() for name in ("answered_for", "seen")}
-        texts = {name: pa.string() for name in _COLUMNS if name not in whole}
-        return ServedAnswers(table.cast(pa.schema({name: {**whole, **texts}[name] for name in _COLUMNS})))
+        kinds = {name: pa.int64() if name in ("answered_for", "seen") else pa.string() for name in _COLUMNS}
+        return ServedAnswers(table.select(_COLUMNS).cast(pa.schema(kinds)))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise DataError(
             "this is no log of what was served",
