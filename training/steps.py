@@ -27,7 +27,7 @@ from training.held_back import never_taken
 from training.moments import Moment, moments_among, wanted_turns
 from training.ranker.calibrating import calibrate
 from training.ranker.examples import Examples, make_examples
-from training.ranker.fit import fit_ranker, position_tower
+from training.ranker.fit import fit_ranker, learned_from, position_tower
 from training.ranker.shown import ShownLists
 from training.run_folder import Run, provenance, staged_copy
 from training.slices import B, C
@@ -142,6 +142,7 @@ def ranked_stage(this: Run, first: Path) -> tuple[Path, float]:
         )
     heads = len(bundle.schema.heads)
     vectors = np.asarray(bundle.catalogue.vectors)
+    position = position_tower(examples, this.config.ranker_fit, heads)
     ranker = fit_ranker(
         examples,
         vectors,
@@ -150,8 +151,10 @@ def ranked_stage(this: Run, first: Path) -> tuple[Path, float]:
         this.config.ranker_fit,
         prior=fusion_weights(bundle.schema),
         seed=this.config.seed,
-        position=position_tower(examples, this.config.ranker_fit, heads),
+        position=position,
     )
+    learned = learned_from(examples, position)
+    (this.folder / "ranker.json").write_text(json.dumps(learned, indent=1), encoding="utf-8")
     staging = staged_copy(first, target)
     export_ranker(ranker, vectors, examples.features[: len(examples)].reshape(-1, examples.features.shape[2])[:5000],
                   staging / "ranker.onnx")  # fmt: skip

@@ -185,6 +185,15 @@ def position_tower(examples: Examples, config: RankerFitConfig, n_heads: int) ->
     return PositionTower(slots, n_heads) if slots and config.position else None
 
 
+def learned_from(examples: Examples, position: PositionTower | None) -> dict[str, Any]:
+    """How many examples are lists that were shown, and how readily each slot is looked at, relative to the first."""
+    shown = int((examples.slots.max(axis=1, initial=0) > 0).sum())
+    told: dict[str, Any] = {"lists_shown": shown, "lists_of_candidates": len(examples) - shown}
+    if position is not None:
+        told["slots_examined"] = torch.exp(position.examined - position.examined[0]).tolist()
+    return told
+
+
 def split(count: int, seed: int) -> tuple[IntArray, IntArray]:
     """Numbers of the examples that are held out, a tenth, and of those that are fitted on."""
     order = np.random.default_rng(seed).permutation(count)
