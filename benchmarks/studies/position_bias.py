@@ -37,11 +37,20 @@ from training.ranker.fit import RankerFitConfig, fit_ranker, position_tower
 from training.ranker.shown import ShownLists
 from training.run import train
 from training.simulator import SimulatorSettings, World, simulate
-from training.simulator.exposing import Exposed, ExposureSettings, Policy, by_model, by_popularity, expose, liked
+from training.simulator.exposing import (
+    Exposed,
+    ExposureSettings,
+    Policy,
+    by_model,
+    by_model_with_noise,
+    by_popularity,
+    expose,
+    liked,
+)
 
 K = 10
 IGNORING, KNOWING, ORACLE = "slot ignored", "slot as input", "log without bias"
-POLICIES = {"popular": by_popularity, "ranker": by_model}
+POLICIES = {"popular": by_popularity, "ranker": by_model, "ranker with noise": by_model_with_noise}
 ABOUT = (
     "{events:,} events of {users:,} people with {items:,} items train a bundle; then {lists:,} lists of {slots} slots "
     "are shown by each policy, slot s looked at with chance 1 / s^{eta:g}. Rankers learn from the exported logs: "
@@ -94,7 +103,7 @@ def judged(ranker: Ranker, asked: list[Truth]) -> Doubles:
     with torch.no_grad():
         for one in asked:
             feeds = ranker_rows(one.here, one.candidates)._asdict()
-            logits = ranker(**{name: torch.from_numpy(value)[None] for name, value in feeds.items()})[0].numpy()
+            logits = ranker(**{name: torch.from_numpy(value.copy())[None] for name, value in feeds.items()})[0].numpy()
             found.append(ndcg(Pipeline(one.here.bundle).expected(logits)[0], one.gains))
     return np.array(found)
 

@@ -31,7 +31,7 @@ from training.ranker.examples import make_examples
 from training.ranker.shown import ShownLists
 from training.run_folder import Run
 from training.simulator import SimulatorSettings, World
-from training.simulator.exposing import Exposed, ExposureSettings, by_model, by_popularity, expose
+from training.simulator.exposing import Exposed, ExposureSettings, by_model, by_model_with_noise, by_popularity, expose
 from training.steps import ranker_moments
 
 SETTINGS = ExposureSettings(lists=200, slots=8, days=2)
@@ -171,9 +171,14 @@ def test_items_are_taken_as_they_are_looked_at(logs: Logs, trained: Any) -> None
     popular = by_popularity(Pipeline(open_bundle(trained.bundle)))
     person, _ = next(iter(logs.asked.values()))
     answer = popular(person, min(logs.asked), 8)
+    assert len({one.item_id for one in answer.items}) == 8
     scores = [one.score for one in answer.items]
     assert scores == sorted(scores, reverse=True)
-    assert len(scores) == 8
+    assert popular(person, min(logs.asked), 8) == answer != popular(person, min(logs.asked) + 1, 8)
+    noisy = by_model_with_noise(Pipeline(open_bundle(trained.bundle)))
+    lists = [[one.item_id for one in noisy(person, min(logs.asked) + draw, 8).items] for draw in range(2)]
+    assert len(set(lists[0])) == 8
+    assert lists[0] != lists[1]
 
 
 def test_what_came_later_than_an_answer_knew_is_not_in_the_record(logs: Logs) -> None:

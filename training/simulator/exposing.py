@@ -23,10 +23,10 @@ from serving.api.requests import RecommendRequest
 from serving.events.served import served_row
 from serving.pipeline import Pipeline
 from serving.retrieval.eligibility import open_to
-from serving.retrieval.sources import first_eligible
 from serving.state.protocol import State, StoredEvent
 from serving.state.served_log import ServedRow
 from training.simulator.behaviour import Steps
+from training.simulator.draws import gumbel
 from training.simulator.latent import RealArray, stream
 from training.simulator.log import EVENT_TYPES, RETURN, EventLog, reactions
 from training.simulator.reactions import react
@@ -83,17 +83,35 @@ def by_model(pipeline: Pipeline) -> Policy:
     return lambda person, moment, count: pipeline.recommend(person, Query(k=count), moment)
 
 
-def by_popularity(pipeline: Pipeline) -> Policy:
-    """What most events of a bundle's training are on, but for what the person may not be shown."""
-    bundle = pipeline.bundle
-    popularity = bundle.statistics.popularity
+def by_model_with_noise(pipeline: Pipeline) -> Policy:
+    """Items drawn one after another from three times as many that a bundle puts first, by their place there.
+
+    The draw is the moment's. It is what tells the slot from the item that a bundle would always put there.
+    """
 
     def answer(person: Person, moment: int, count: int) -> Answer:
-        eligible = open_to(bundle.schema, bundle.catalogue, person, moment, ())
-        rows = first_eligible(bundle.statistics.by_popularity, popularity, count, eligible)
-        ids = [bundle.schema.items.id_of(int(row)) for row in rows]
-        items = [RankedItem(one, float(popularity[row]), {}, ("popular",)) for one, row in zip(ids, rows, strict=True)]
-        return Answer(tuple(items), None, {})
+        items = pipeline.recommend(person, Query(k=3 * count), moment).items
+        drawn = gumbel(np.random.default_rng(moment), -np.arange(len(items)) / (count / 2))
+        return Answer(tuple(items[place] for place in np.argsort(-drawn, kind="stable")[:count].tolist()))
+
+    return answer
+
+
+def by_popularity(pipeline: Pipeline) -> Policy:
+    """Items drawn evenly from what may be shown, as a page of some shelf has them, the most popular first.
+
+    The draw is the moment's; popular is what most of a bundle's training events are on.
+    """
+    bundle = pipeline.bundle
+    popularity = np.asarray(bundle.statistics.popularity)
+
+    def answer(person: Person, moment: int, count: int) -> Answer:
+        rows = np.flatnonzero(open_to(bundle.schema, bundle.catalogue, person, moment).mask(len(popularity)))
+        drawn = np.random.default_rng(moment).choice(rows, min(count, len(rows)), replace=False)
+        chosen = drawn[np.argsort(-popularity[drawn], kind="stable")].tolist()
+        ids = [bundle.schema.items.id_of(row) for row in chosen]
+        scores = popularity[chosen].tolist()
+        return Answer(tuple(RankedItem(*one, {}, ("popular",)) for one in zip(ids, scores, strict=True)))
 
     return answer
 
