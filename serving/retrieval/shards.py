@@ -13,7 +13,7 @@ import faiss
 import numpy as np
 
 from features.arrays import ByRow, FloatArray, IntArray
-from serving.retrieval.bitmap import Bitmap
+from serving.retrieval.bitmap import Bitmap, contains, size
 
 SAMPLED = 64
 """Vectors that k-means sees for each cell."""
@@ -22,6 +22,10 @@ ROUNDS = 10
 BLOCK = 200_000
 """Rows that are read at a time of vectors that may not fit into memory."""
 BITS_A_BYTE = 8
+NEARLY_ALL = 0.9
+"""Share of eligible rows from which on a search looks at all rows of its cells."""
+MORE = 32
+"""Rows that it then brings beyond as many as hold enough eligible ones on average."""
 
 
 class Shards:
@@ -100,6 +104,8 @@ class Shards:
         self, part: "faiss.Index", start: int, query: FloatArray, count: int, eligible: Bitmap, probes: int
     ) -> IntArray:
         mine = eligible[start // BITS_A_BYTE : (start + part.ntotal + BITS_A_BYTE - 1) // BITS_A_BYTE]
+        if probes and (among_all := _among_all(part, query, count, mine, probes)) is not None:
+            return among_all + start
         # The published types describe the C++ signatures, not the Python wrappers that take arrays.
         allowed = faiss.IDSelectorBitmap(mine)  # type: ignore[call-arg, arg-type]
         given = {"sel": allowed, "nprobe": probes} if probes else {"sel": allowed}
@@ -117,6 +123,21 @@ class Shards:
     def load(cls, path: Path) -> Self:
         """Map files that a manifest's hash vouches for; pages are shared between processes and read when needed."""
         return cls([_mapped(file) for file in _files(path)])
+
+
+def _among_all(part: "faiss.Index", query: FloatArray, count: int, eligible: Bitmap, probes: int) -> IntArray | None:
+    """The best `count` eligible rows of an index, found among all rows of its cells; None where that takes too many.
+
+    To ask of each row whether it is eligible costs a third of a search, and mostly nearly all are.
+    """
+    share = size(eligible) / part.ntotal
+    if share < NEARLY_ALL:
+        return None
+    how = faiss.SearchParametersIVF(nprobe=probes)  # type: ignore[call-arg]
+    _, rows = part.search(query[None, :], int(count / share) + MORE, params=how)
+    kept: IntArray = rows[0][rows[0] >= 0]
+    kept = kept[contains(eligible, kept)][:count]
+    return kept if len(kept) == count else None
 
 
 def renew(source: Path, target: Path, vectors: ByRow[np.float32], changed: IntArray) -> None:
