@@ -90,7 +90,7 @@ def questions(bundle: Bundle, world: World, people: People, days: int, limit: in
     return found
 
 
-def ndcg(scores: FloatArray, gains: Doubles, k: int = K) -> float:
+def ndcg(scores: FloatArray | Doubles, gains: Doubles, k: int = K) -> float:
     """NDCG@k of the order by scores float64 [K] where each item has a gain float64 [K]."""
     discounts = 1 / np.log2(np.arange(2, min(k, len(gains)) + 2))
     order = np.argsort(-scores, kind="stable")[:k]

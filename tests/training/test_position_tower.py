@@ -1,11 +1,10 @@
 """The slot of a list is an input while a ranker is fitted and a constant in service, whose graph has no such input."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 
+from features.arrays import FloatArray
 from models.config import RankerConfig
 from models.ranker import PositionTower, Ranker
 from training.ranker.examples import Examples
@@ -42,13 +41,13 @@ def fitted(lists: Examples, tower: PositionTower | None) -> Ranker:
     return fit_ranker(lists, vectors, HEADS, SHAPE, FIT, prior=prior, seed=0, position=tower)
 
 
-def slopes(ranker: Ranker) -> np.ndarray[Any, Any]:
+def slopes(ranker: Ranker) -> FloatArray:
     """How much a logit rises with each feature."""
     points = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
     vectors = torch.zeros(1, 3, 4)
     with torch.no_grad():
-        logits = ranker(points, vectors, torch.zeros(1, 1, 4), torch.zeros(1, 1))[0, :, 0].numpy()
-    return logits[1:] - logits[0]
+        logits: FloatArray = ranker(points, vectors, torch.zeros(1, 1, 4), torch.zeros(1, 1))[0, :, 0].numpy()
+    return np.asarray(logits[1:] - logits[0])
 
 
 def test_with_the_slot_a_ranker_sees_what_people_like_and_not_what_was_shown_first(lists: Examples) -> None:
@@ -57,7 +56,7 @@ def test_with_the_slot_a_ranker_sees_what_people_like_and_not_what_was_shown_fir
     assert ignoring[1] > 0.5 > 3 * abs(knowing[1])
     assert 0.7 < knowing[0] < 1.3
     told = learned_from(lists, tower)
-    np.testing.assert_allclose(told["slots_examined"], EXAMINED, atol=0.12)
+    np.testing.assert_allclose(np.array(told["slots_examined"], dtype=np.float64), EXAMINED, atol=0.12)
     assert (told["lists_shown"], told["lists_of_candidates"]) == (LISTS, 0)
 
 
