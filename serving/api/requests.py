@@ -22,6 +22,8 @@ MAX_USERS = 1_000
 MAX_POSITION = 10_000
 MAX_ID = 256
 """Characters of an id."""
+REFERENCE = "#/components/schemas/"
+"""Where the OpenAPI document has the schema of a model, by its name."""
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -38,6 +40,14 @@ Scalar = str | int | float | bool | None
 FilterText = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]
 K = Annotated[int, Field(ge=1, le=MAX_K)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$", max_length=35)]
+
+
+def each_for_itself(record: str, most: int) -> WithJsonSchema:
+    """What OpenAPI says of a list of records that are checked one by one, once the request as a whole is taken.
+
+    To the request they are a list of anything: a bad record is refused by itself and does not hold up the others.
+    """
+    return WithJsonSchema({"type": "array", "items": {"$ref": f"{REFERENCE}{record}"}, "minItems": 1, "maxItems": most})
 
 
 class Asked(BaseModel):
@@ -221,8 +231,4 @@ class SimilarRequest(Asked):
 class EventsRequest(Asked):
     """What people did. Each event is checked for itself, so that a bad one does not hold up the others."""
 
-    events: Annotated[
-        list[Any],
-        Field(min_length=1, max_length=MAX_EVENTS),
-        WithJsonSchema({"type": "array", "items": {"$ref": "#/components/schemas/Event"}, "maxItems": MAX_EVENTS}),
-    ]
+    events: Annotated[list[Any], Field(min_length=1, max_length=MAX_EVENTS), each_for_itself("Event", MAX_EVENTS)]

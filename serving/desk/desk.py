@@ -35,6 +35,7 @@ from serving.events.pages import page_of
 from serving.events.refused import refused
 from serving.events.served import Served, served_row
 from serving.filters import Filter, FilterReader
+from serving.person.retraining import Retraining
 from serving.person.settings import FOR_EVER, RetentionConfig
 from serving.pipeline import Pipeline
 from serving.reasons.wording import Languages, Words
@@ -59,6 +60,8 @@ class Asking(NamedTuple):
     """Why nothing is known of the person."""
     told: Sequence[StoredEvent]
     """The events of the request that count."""
+    now: int
+    """When they asked: what had been declared by then binds the answer."""
 
 
 class Desk:
@@ -76,14 +79,16 @@ class Desk:
         consent: ConsentRules = OPT_IN,
         retention: RetentionConfig = FOR_EVER,
         log_served: bool = True,
+        retraining: Retraining | None = None,
     ) -> None:
         """`newest` events of a person are read; `clock` gives the present moment; `tokens` signs for persons.
 
         Reasons are told in `languages`. Raises ConfigError for a language without sentences. `consent` says what it
-        means that a person never answered, `retention` how long what is kept.
+        means that a person never answered, `retention` how long what is kept, `retraining` when models are made anew.
         """
         self.consent = consent
         self.retention = retention
+        self.retraining = retraining
         self.served = Served(state.served_log, lambda: measuring(consent, clock())) if log_served else None
         self.tokens = tokens or Tokens()
         self._languages = Languages(languages)
@@ -117,8 +122,8 @@ class Desk:
         self.pipeline = pipeline
         self._intake = Intake(schema.dataset)
         self._filters = FilterReader(schema.dataset)
-        self._demographics = schema.dataset.users.demographics
-        self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
+        self.demographics = schema.dataset.users.demographics
+        self._exposures = schema.dataset.exposures
 
     @property
     def state(self) -> State:
@@ -182,8 +187,9 @@ class Desk:
             answer,
             asking.told,
             given,
+            asking.without,
             request_id=request_id,
-            moment=self.clock(),
+            moment=asking.now,
             answered_for=asking.moment,
             bundle=self.bundle,
             seen=asking.person.seen,
@@ -262,7 +268,7 @@ class Desk:
         person = replace(with_events(past.person, new), context=context)
         newest = max([now, *person.events.moments[-1:].tolist()])
         moment = newest if request.context.time is None else request.context.time
-        return Asking(person, moment, without, past.not_personal, new)
+        return Asking(person, moment, without, past.not_personal, new, now)
 
     def _permitted(self, request: PersonRequest, inline: Sequence[StoredEvent], now: int) -> tuple[Permitted, set[str]]:
         """What may be known of the person, and which of the inline events are stored already."""
@@ -272,7 +278,7 @@ class Desk:
             request.anonymous_id,
             self.consent,
             now,
-            self._demographics,
+            self.demographics,
             lambda: self._read(request, self._newest),
         )
         return past, set() if past.not_personal else self._known(inline)
