@@ -124,7 +124,7 @@ def _faithfulness(rows: dict[str, Any]) -> Iterator[str]:
 
 def _interests(rows: dict[str, Any]) -> Iterator[str]:
     yield from ("", "## Interests alone, without a history", "")
-    yield "Recall@20 of what people took in the second half of their past, when all that is known are the two categories"
+    yield "Recall@20 of what people took in the second half of their past, when all that is known are two categories"
     yield "that they name; 95 % intervals over people."
     yield ""
     columns = ("interests", "popular", "random", "interests minus popular")

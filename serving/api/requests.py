@@ -26,6 +26,8 @@ MAX_CONTEXT_TEXT = 1_000
 """Characters of a value of the context."""
 MAX_CONTEXT_VALUES = 100
 """Values of a column of the context that has several."""
+REFERENCE = "#/components/schemas/"
+"""Where the OpenAPI document has the schema of a model, by its name."""
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -43,6 +45,14 @@ Scalar = ContextText | int | float | bool | None
 FilterText = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]
 K = Annotated[int, Field(ge=1, le=MAX_K)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$", max_length=35)]
+
+
+def each_for_itself(record: str, most: int) -> WithJsonSchema:
+    """What OpenAPI says of a list of records that are checked one by one, once the request as a whole is taken.
+
+    To the request they are a list of anything: a bad record is refused by itself and does not hold up the others.
+    """
+    return WithJsonSchema({"type": "array", "items": {"$ref": f"{REFERENCE}{record}"}, "minItems": 1, "maxItems": most})
 
 
 class Asked(BaseModel):
@@ -228,8 +238,4 @@ class SimilarRequest(Asked):
 class EventsRequest(Asked):
     """What people did. Each event is checked for itself, so that a bad one does not hold up the others."""
 
-    events: Annotated[
-        list[Any],
-        Field(min_length=1, max_length=MAX_EVENTS),
-        WithJsonSchema({"type": "array", "items": {"$ref": "#/components/schemas/Event"}, "maxItems": MAX_EVENTS}),
-    ]
+    events: Annotated[list[Any], Field(min_length=1, max_length=MAX_EVENTS), each_for_itself("Event", MAX_EVENTS)]
