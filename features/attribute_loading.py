@@ -16,16 +16,25 @@ from features.dataset import AttributeColumn, ItemsConfig, UsersConfig
 from features.errors import ConfigError, DataError
 from features.events import AttributeTable, Changes, Strings
 from features.frames import Frame, collect, require_columns
+from features.pseudonymising import pseudonymised
+from features.pseudonyms import Pseudonyms
 
 Entities = UsersConfig | ItemsConfig
 _ALWAYS = int(np.iinfo(np.int64).min)
 _FOREVER = int(np.iinfo(np.int64).max)
 
 
-def load_attributes(config: Entities, name: str, frame: Frame | None, elsewhere: Mapping[str, Frame]) -> AttributeTable:
+def load_attributes(
+    config: Entities,
+    name: str,
+    frame: Frame | None,
+    elsewhere: Mapping[str, Frame],
+    pseudonyms: Pseudonyms | None = None,
+) -> AttributeTable:
     """The table called `name` ("users" or "items"); `elsewhere` holds the tables of attributes with a `path`.
 
-    Without any table it is empty. Raises `ConfigError` for attributes that no table holds, and `DataError`.
+    `pseudonyms` take the place of its ids. Without any table it is empty. Raises `ConfigError` for attributes that no
+    table holds, and `DataError`.
     """
     here = {key: column for key, column in config.columns.items() if key not in elsewhere}
     if frame is None and here:
@@ -35,9 +44,10 @@ def load_attributes(config: Entities, name: str, frame: Frame | None, elsewhere:
             hint="Name the file, or leave the columns out.",
         )
     sources = {
-        key: _select(config, name, source, change_columns(config, name, key)) for key, source in elsewhere.items()
+        key: _select(config, name, source, change_columns(config, name, key), pseudonyms)
+        for key, source in elsewhere.items()
     }
-    table = None if frame is None else _collect(config, name, frame)
+    table = None if frame is None else _collect(config, name, frame, pseudonyms)
     ids = _all_ids(config, name, table, sources)
     changes = {key: _changes(config, name, key, ids, source) for key, source in sources.items()}
     if table is None:
@@ -64,8 +74,8 @@ def change_columns(config: Entities, name: str, key: str) -> list[tuple[str, str
     return [(f"{name}.id", config.id), (where, key), (f"{where}.time", config.columns[key].time)]
 
 
-def _collect(config: Entities, name: str, frame: Frame) -> pa.Table:
-    table = _select(config, name, frame, attribute_columns(config, name))
+def _collect(config: Entities, name: str, frame: Frame, pseudonyms: Pseudonyms | None) -> pa.Table:
+    table = _select(config, name, frame, attribute_columns(config, name), pseudonyms)
     if table.num_rows == 0:
         raise DataError(
             f"the table of {name} is empty",
@@ -75,13 +85,16 @@ def _collect(config: Entities, name: str, frame: Frame) -> pa.Table:
     return table
 
 
-def _select(config: Entities, name: str, frame: Frame, named: list[tuple[str, str | None]]) -> pa.Table:
+def _select(
+    config: Entities, name: str, frame: Frame, named: list[tuple[str, str | None]], pseudonyms: Pseudonyms | None
+) -> pa.Table:
     """The columns as `id` and `column.<its name>`."""
     require_columns(frame, named, name)
     columns = sorted({column for _, column in named[1:] if column is not None})
     chosen = [nw.col(column).alias(f"column.{column}") for column in columns]
     identity = id_text(frame, config.id, f"dataset.{name}.id").alias("id")
-    return collect(frame.select(identity, *chosen), f"dataset.{name}.path")
+    table = collect(frame.select(identity, *chosen), f"dataset.{name}.path")
+    return pseudonymised(table, "id", config.id, f"dataset.{name}.id", pseudonyms)
 
 
 def _all_ids(config: Entities, name: str, table: pa.Table | None, sources: Mapping[str, pa.Table]) -> Strings:

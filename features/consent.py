@@ -40,6 +40,10 @@ STORING = (Purpose.PERSONALIZE, Purpose.TRAIN, Purpose.MEASURE)
 """An event is stored for these: one granted is enough, and each use asks for its own again."""
 
 
+DESCRIBING = (Purpose.PERSONALIZE, Purpose.TRAIN)
+"""An attribute is stored for these; measuring counts what people did, and needs none."""
+
+
 class Silence(StrictConfig):
     """What it means that a person never answered."""
 
@@ -123,6 +127,17 @@ def decide(purpose: str, statements: Iterable[Statement], rules: ConsentRules, m
 def storable(statements: Sequence[Statement], rules: ConsentRules, moment: int) -> bool:
     """Whether anything of this person may be stored: some purpose that stores is allowed."""
     return any(decide(purpose, statements, rules, moment).allowed for purpose in STORING)
+
+
+def describable(statements: Sequence[Statement], rules: ConsentRules, moment: int, *, demographic: bool) -> bool:
+    """Whether an attribute of this person may be stored: for lists or for training, the only uses of what people are.
+
+    A demographic one needs that they share it, too.
+    """
+    asked = (Purpose.SHARE_DEMOGRAPHICS,) if demographic else ()
+    return all(decide(one, statements, rules, moment).allowed for one in asked) and any(
+        decide(one, statements, rules, moment).allowed for one in DESCRIBING
+    )
 
 
 def stricter(first: Iterable[Statement], second: Iterable[Statement]) -> list[Statement]:

@@ -19,6 +19,8 @@ from features.errors import ConfigError, DataError
 from features.events import Strings
 from features.frames import Engine, Frame, Frames, collect, require_columns
 from features.imported_consent import ImportedConsent
+from features.pseudonymising import pseudonymised
+from features.pseudonyms import Pseudonyms, pseudonyms_of
 from features.reading import open_table
 from features.statements import Statement
 
@@ -43,7 +45,7 @@ def load_consent(
     table = open_table(config.table, "consent.table", folder, engine, given)
     if table is None:
         raise ConfigError("no table of consent is named", field=f"{_FIELD}.path", hint="Name a file or a glob.")
-    return ImportedConsent(_assumed(config), _declared(config.table, table))
+    return ImportedConsent(_assumed(config), _declared(config.table, table, pseudonyms_of(dataset.pseudonyms, folder)))
 
 
 def _assumed(config: ConsentConfig) -> tuple[Statement, ...]:
@@ -53,12 +55,13 @@ def _assumed(config: ConsentConfig) -> tuple[Statement, ...]:
     return tuple(Statement("consent", one, config.assume, BEGINNING, source) for one in config.purposes)
 
 
-def _declared(config: ConsentTable, frame: Frame) -> dict[str, tuple[Statement, ...]]:
+def _declared(config: ConsentTable, frame: Frame, pseudonyms: Pseudonyms | None) -> dict[str, tuple[Statement, ...]]:
     named = {"id": config.id, "time": config.time, "source": config.source, **config.columns}
     require_columns(frame, [(f"consent.table.{key}", column) for key, column in named.items()], "consent")
     chosen = [nw.col(column).alias(f"column.{key}") for key, column in named.items() if column is not None]
     identity = id_text(frame, config.id, f"{_FIELD}.id").alias("id")
     table = collect(frame.select(identity, *chosen[1:]), f"{_FIELD}.path")
+    table = pseudonymised(table, "id", config.id, f"{_FIELD}.id", pseudonyms)
     ids, codes = ids_as_codes(table["id"], config.id, f"{_FIELD}.id")
     moments = _moments(config, table, ids, codes)
     sources = [None] * len(codes) if config.source is None else table["column.source"].to_pylist()

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from features.consent import Purpose
+from features.pseudonyms import PseudonymsConfig
 from features.strict import StrictConfig
 
 Role = Literal["categorical", "multi_categorical", "numeric", "text", "time", "birth_date"]
@@ -239,6 +240,9 @@ class DatasetConfig(StrictConfig):
     table, or in one of the three folders above, is found without being named."""
     consent: ConsentConfig | None = None
     """What the people of these tables agreed to; without it nobody's data is used."""
+    pseudonyms: PseudonymsConfig | None = None
+    """Ids of people in these tables become pseudonyms as they are read, by the key of the store whose exported logs
+    they shall join."""
 
     @property
     def timed(self) -> bool:

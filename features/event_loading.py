@@ -27,13 +27,15 @@ from features.event_details import DETAILS, Detail
 from features.event_ids import event_id
 from features.events import EventTable, Strings
 from features.frames import Frame, collect, require_columns
+from features.pseudonymising import pseudonymised
+from features.pseudonyms import Pseudonyms
 
 _FIELD = "dataset.events"
 
 
-def load_events(dataset: DatasetConfig, frame: Frame) -> EventTable:
+def load_events(dataset: DatasetConfig, frame: Frame, pseudonyms: Pseudonyms | None = None) -> EventTable:
     """Sorted events; of two events with one id the first in that order is kept. Raises `DataError`."""
-    table = _collect(dataset, frame)
+    table = _collect(dataset, frame, pseudonyms)
     if table.num_rows == 0:
         raise DataError("the table of events is empty", field=f"{_FIELD}.path", hint="There is nothing to learn from.")
     return _sorted(dataset, _decode(dataset, table))
@@ -48,7 +50,7 @@ def event_columns(dataset: DatasetConfig) -> list[tuple[str, str | None]]:
     return [*named, *((f"events.context.{name}", name) for name in events.context)]
 
 
-def _collect(dataset: DatasetConfig, frame: Frame) -> pa.Table:
+def _collect(dataset: DatasetConfig, frame: Frame, pseudonyms: Pseudonyms | None) -> pa.Table:
     """The columns under canonical names: user, item, kind, id, value, time, sequence, and `context.*`."""
     require_columns(frame, event_columns(dataset), "events")
     events, order = dataset.events, dataset.order
@@ -62,7 +64,8 @@ def _collect(dataset: DatasetConfig, frame: Frame) -> pa.Table:
         if column is not None
     ]
     chosen += [nw.col(column).alias(name) for name, column in plain.items() if column is not None]
-    return collect(frame.select(chosen), f"{_FIELD}.path")
+    table = collect(frame.select(chosen), f"{_FIELD}.path")
+    return pseudonymised(table, "user", events.user, f"{_FIELD}.user", pseudonyms)
 
 
 @dataclass(frozen=True)

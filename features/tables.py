@@ -18,8 +18,9 @@ from features.errors import ConfigError, DataError
 from features.event_loading import load_events
 from features.events import AttributeTable, EventTable, Tables
 from features.frames import Engine, Frame, Frames
+from features.pseudonyms import Pseudonyms, pseudonyms_of
 from features.reading import find_files, open_table, read_files
-from features.tombstones import TOMBSTONES, read_tombstones, without_erased
+from features.tombstones import TOMBSTONES, check_pseudonyms, read_tombstones, without_erased
 
 FOLDERS_ABOVE = 4
 """How far above a table the marks of erased people are looked for: as deep as `export-log` lays its partitions."""
@@ -38,13 +39,16 @@ def load_tables(
     frame = open_table(dataset.events, "events", folder, engine, frames)
     if frame is None:
         raise ConfigError("no table of events is named", field="dataset.events.path", hint="Name a file or a glob.")
-    events = load_events(dataset, frame)
-    users = _load_entities(dataset.users, "users", folder, frames, engine)
+    pseudonyms = pseudonyms_of(dataset.pseudonyms, folder)
+    events = load_events(dataset, frame, pseudonyms)
+    users = _load_entities(dataset.users, "users", folder, frames, engine, pseudonyms)
     items = _load_entities(dataset.items, "items", folder, frames, engine)
     consent = load_consent(dataset, folder, frames, engine)
     tables = Tables(events, users, items, "", consent)
     for path in tombstone_files(dataset, folder, frames):
-        tables = without_erased(tables, read_tombstones(path))
+        tombstones = read_tombstones(path)
+        check_pseudonyms(tombstones, pseudonyms, path)
+        tables = without_erased(tables, tombstones)
     if len(tables.events) == 0:
         raise DataError("every event belongs to somebody who was erased", field="dataset.events.path")
     return replace(tables, fingerprint=fingerprint(tables.events, tables.users, tables.items))
@@ -61,9 +65,16 @@ def tombstone_files(dataset: DatasetConfig, folder: Path, frames: Frames | None 
     return sorted({*named, *(place / TOMBSTONES for place in places if (place / TOMBSTONES).is_file())})
 
 
-def _load_entities(config: Entities, name: str, folder: Path, frames: Frames | None, engine: Engine) -> AttributeTable:
+def _load_entities(
+    config: Entities,
+    name: str,
+    folder: Path,
+    frames: Frames | None,
+    engine: Engine,
+    pseudonyms: Pseudonyms | None = None,
+) -> AttributeTable:
     frame = open_table(config, name, folder, engine, frames)
-    return load_attributes(config, name, frame, open_changes(config, name, folder, engine))
+    return load_attributes(config, name, frame, open_changes(config, name, folder, engine), pseudonyms)
 
 
 def open_changes(config: Entities, name: str, folder: Path, engine: Engine, numbered: bool = False) -> dict[str, Frame]:

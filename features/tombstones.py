@@ -17,6 +17,7 @@ from features.arrays import BoolArray, IntArray
 from features.errors import DataError
 from features.events import AttributeTable, Changes, EventTable, Tables
 from features.imported_consent import ImportedConsent
+from features.pseudonyms import Pseudonyms
 
 Marked: TypeAlias = Literal["user", "visitor", "event"]
 MARK_DIGITS = 32
@@ -36,6 +37,8 @@ class Tombstones:
     key: str
     marks: Mapping[str, int]
     """Moment of the newest erasure by mark of a user or visitor."""
+    pseudonyms: str | None = None
+    """Fingerprint of the key of pseudonyms, when it is these and not the ids that were marked."""
 
     def of_user(self, user_id: str) -> int | None:
         """When a user was erased last; None for one who never was."""
@@ -50,7 +53,8 @@ class Tombstones:
         """Write the file whole or not at all; only its owner may read it, for the key is in it."""
         unfinished = path.with_name(f".{path.name}.unfinished")
         unfinished.touch(mode=0o600)
-        unfinished.write_text(json.dumps({"key": self.key, "marks": dict(self.marks)}), encoding="utf-8")
+        content = {"key": self.key, "marks": dict(self.marks), "pseudonyms": self.pseudonyms}
+        unfinished.write_text(json.dumps(content), encoding="utf-8")
         unfinished.replace(path)
 
 
@@ -58,12 +62,25 @@ def read_tombstones(path: Path) -> Tombstones:
     """Read what `write` wrote. Raises `DataError` for anything else: a training must not go on without it."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Tombstones(str(content["key"]), {str(mark): int(at) for mark, at in content["marks"].items()})
+        marks = {str(mark): int(at) for mark, at in content["marks"].items()}
+        return Tombstones(str(content["key"]), marks, content.get("pseudonyms"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise DataError(
             f"{path} holds no tombstones; without them erased people would be trained on again",
             hint="`tailorbird privacy tombstones` writes the file anew.",
         ) from None
+
+
+def check_pseudonyms(tombstones: Tombstones, pseudonyms: Pseudonyms | None, path: Path) -> None:
+    """Raises `DataError` unless the marks of a file can be found under the ids that the tables were read with."""
+    if tombstones.marks and tombstones.pseudonyms != (pseudonyms and pseudonyms.fingerprint):
+        raise DataError(
+            f"the marks in {path} are of {'pseudonyms' if tombstones.pseudonyms else 'plain ids'}, and the tables were "
+            f"read with {'another key, or none' if tombstones.pseudonyms else 'pseudonyms'}: none of the erased would "
+            "be found in them",
+            field="dataset.pseudonyms",
+            hint="Name the key of the store that wrote the marks, or nothing if it has none.",
+        )
 
 
 def without_erased(tables: Tables, tombstones: Tombstones) -> Tables:

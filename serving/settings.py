@@ -4,8 +4,11 @@ from pathlib import Path
 
 from pydantic import Field
 
+from features.config import ConfigFile
 from features.consent import OPT_IN, ConsentRules
+from features.dataset import DatasetConfig
 from features.person import RECENT_EVENTS
+from features.pseudonyms import Pseudonyms, PseudonymsConfig, pseudonyms_of, pseudonyms_of_environment
 from features.strict import StrictConfig, read_yaml
 from serving.access.settings import AccessConfig
 from serving.person.settings import PrivacyConfig, RetentionConfig
@@ -71,6 +74,9 @@ class ServingConfig(StrictConfig):
     """How long what is known of people is kept."""
     privacy: PrivacyConfig = PrivacyConfig()
     """What an erasure looks through."""
+    pseudonyms: PseudonymsConfig | None = None
+    """People are kept, logged and exported under a keyed hash of their ids; answers carry the ids that were asked for.
+    A store is begun with its key and opened with no other (docs/privacy.md)."""
     access: AccessConfig = AccessConfig()
     """Who is answered: keys and tokens (docs/access.md)."""
     languages: tuple[str, ...] = Field(default=("en", "pl"), min_length=1)
@@ -80,6 +86,20 @@ class ServingConfig(StrictConfig):
     """Whether answers to people who allow measuring are logged: `after` and learning from what was shown need it."""
     newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
     """Newest events of a person that are read from the state; not fewer than the bundle's `pipeline.max_events`."""
+
+
+def pseudonyms_in(path: Path | None) -> Pseudonyms | None:
+    """The pseudonyms that the `serving` section of a file names; None without a file or section. Raises ConfigError."""
+    return None if path is None else pseudonyms_of(read_serving(path).pseudonyms, path.resolve().parent)
+
+
+def dataset_as_kept(file: ConfigFile) -> DatasetConfig:
+    """The dataset section of a file, whose people get the pseudonyms under which they are served, if there are any."""
+    if file.dataset.pseudonyms is not None:
+        return file.dataset
+    serving = ServingConfig.parse(file.content.get("serving") or {}, "serving")
+    by_environment = PseudonymsConfig() if pseudonyms_of_environment() else None
+    return file.dataset.model_copy(update={"pseudonyms": serving.pseudonyms or by_environment})
 
 
 def read_serving(path: Path) -> ServingConfig:

@@ -12,7 +12,7 @@ from features.errors import ConfigError
 from features.moments import HOUR, SECOND, to_moment, to_text
 from serving.access.keys import NewKey, new_key
 from serving.desk.desk import wall_clock
-from serving.state import open_key_store, open_state
+from serving.state import open_as_kept, open_key_store, open_state
 from serving.state.audit_log import Deed, Entry, entries_of
 from serving.state.key_store import StoredKey
 
@@ -27,7 +27,7 @@ def by_command(action: str, **detail: Any) -> Deed:
 
 def note(url: str, action: str, **detail: Any) -> None:
     """Note in the store of a URL what a command is about to do. Raises StateError."""
-    with closing(open_state(url)) as state:
+    with closing(open_as_kept(url)) as state:
         state.audit_log.note(by_command(action, **detail))
 
 
@@ -106,8 +106,9 @@ def audit_entries(
     url: str, user_id: str | None, anonymous_id: str | None, after: int, limit: int
 ) -> Iterator[Mapping[str, Any]]:
     """Entries of the audit log in order as plain data, of one person or of all."""
-    with closing(open_state(url)) as state:
-        if user_id is None and anonymous_id is None:
+    nobody = user_id is None and anonymous_id is None
+    with closing(open_as_kept(url) if nobody else open_state(url)) as state:
+        if nobody:
             found: Iterator[Entry] = iter(state.audit_log.after(after, limit))
         else:
             about = entries_of(state.audit_log, user_id, anonymous_id)

@@ -18,8 +18,8 @@ from serving.bulk.lists import COLUMNS, Group, ListMaker, items_now
 from serving.bulk.people import Crowd, people_of_state, people_of_tables, wanted_users
 from serving.bulk.processes import cores, in_order
 from serving.bundle import open_bundle
-from serving.settings import read_serving
-from serving.state import absolute_url, open_state
+from serving.settings import pseudonyms_in, read_serving
+from serving.state import absolute_url, open_as_kept
 
 GROUP_USERS = 100
 """People that a process works on at a time."""
@@ -62,7 +62,7 @@ def recommend_to_file(
         raise ConfigError("--consent is about the people of --state; those of --config have `dataset.consent`")
     opened = open_bundle(bundle.resolve())
     url = None if state is None else absolute_url(state)
-    with closing(open_state(url or "sqlite://:memory:")) as store:
+    with closing(open_as_kept(url or "sqlite://:memory:")) as store:
         crowd = people_of_tables(config, history) if config is not None else people_of_state(store)
         maker = ListMaker(
             bundle=opened.path,
@@ -73,6 +73,7 @@ def recommend_to_file(
             k=k,
             where=where,
             consent=OPT_IN if consent is None else read_serving(consent).consent,
+            pseudonyms=pseudonyms_in(consent),
         )
         return write_lists(maker, crowd, crowd.users() if users is None else wanted_users(users), output, processes)
 

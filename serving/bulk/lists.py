@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from features.consent import OPT_IN, ConsentRules
 from features.person import Person
+from features.pseudonyms import Pseudonyms
 from serving.answers import Query
 from serving.bulk.people import reader_of_state
 from serving.bundle import Bundle, assemble
@@ -54,6 +55,8 @@ class ListMaker(NamedTuple):
     """A filter."""
     consent: ConsentRules = OPT_IN
     """What silence means, when people are read from the state."""
+    pseudonyms: Pseudonyms | None = None
+    """Under which people stand in the state, where the configuration says so."""
 
     def open(self) -> Callable[[Group], pa.RecordBatch]:
         """What makes the rows of a group: user_id, item_id, rank from 1, and score.
@@ -63,7 +66,7 @@ class ListMaker(NamedTuple):
         pipeline = Pipeline(self._bundle())
         dataset = pipeline.bundle.schema.dataset
         query = Query(k=self.k, filter=None if self.where is None else FilterReader(dataset).read(self.where))
-        read = None if self.state is None else reader_of_state(self.state, dataset, self.consent)
+        read = None if self.state is None else reader_of_state(self.state, dataset, self.consent, self.pseudonyms)
 
         def rows_of(group: Group) -> pa.RecordBatch:
             people = map(read, group.users) if group.people is None and read else group.people or ()

@@ -17,6 +17,7 @@ from features.errors import ConfigError
 from features.moments import SECOND
 from features.people import People
 from features.person import Person
+from features.pseudonyms import Pseudonyms
 from features.tables import load_tables
 from serving.desk.permission import permitted_past
 from serving.state import State, open_state
@@ -58,9 +59,11 @@ def people_of_state(store: State) -> Crowd:
     return Crowd(store.user_ids, None, round(time.time() * SECOND))
 
 
-def reader_of_state(url: str, dataset: DatasetConfig, rules: ConsentRules) -> Callable[[str], Person]:
+def reader_of_state(
+    url: str, dataset: DatasetConfig, rules: ConsentRules, pseudonyms: Pseudonyms | None = None
+) -> Callable[[str], Person]:
     """What reads from the state what each user allows, as the service does."""
-    store = open_state(url)
+    store = open_state(url, pseudonyms=pseudonyms)
     exposures = [name for name, kind in dataset.types.items() if kind.sign == "exposure"]
     demographics = dataset.users.demographics
 

@@ -19,11 +19,13 @@ def load_state(config: Path, state: str) -> None:
     """Fill the state from a config's tables; a second time doubles nothing."""
     from features.config import read_config
     from features.tables import load_tables
+    from serving.settings import dataset_as_kept, pseudonyms_in
     from serving.state import load_tables_into_state, open_state, without_password
 
     file = read_config(config)
-    store = open_state(state)
-    stored = load_tables_into_state(store, load_tables(file.dataset, file.folder)).stored
+    store = open_state(state, pseudonyms=pseudonyms_in(config))
+    tables = load_tables(dataset_as_kept(file), file.folder)
+    stored = load_tables_into_state(store, tables, file.dataset.users.demographics).stored
     click.echo(f"{stored} new events in {without_password(state)}")
 
 

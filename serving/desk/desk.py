@@ -35,6 +35,7 @@ from serving.events.pages import page_of
 from serving.events.refused import refused
 from serving.events.served import Served, served_row
 from serving.filters import Filter, FilterReader
+from serving.person.retraining import Retraining
 from serving.person.settings import FOR_EVER, RetentionConfig
 from serving.pipeline import Pipeline
 from serving.reasons.wording import Languages, Words
@@ -76,14 +77,16 @@ class Desk:
         consent: ConsentRules = OPT_IN,
         retention: RetentionConfig = FOR_EVER,
         log_served: bool = True,
+        retraining: Retraining | None = None,
     ) -> None:
         """`newest` events of a person are read; `clock` gives the present moment; `tokens` signs for persons.
 
         Reasons are told in `languages`. Raises ConfigError for a language without sentences. `consent` says what it
-        means that a person never answered, `retention` how long what is kept.
+        means that a person never answered, `retention` how long what is kept, `retraining` when models are made anew.
         """
         self.consent = consent
         self.retention = retention
+        self.retraining = retraining
         self.served = Served(state.served_log, lambda: measuring(consent, clock())) if log_served else None
         self.tokens = tokens or Tokens()
         self._languages = Languages(languages)
@@ -117,7 +120,7 @@ class Desk:
         self.pipeline = pipeline
         self._intake = Intake(schema.dataset)
         self._filters = FilterReader(schema.dataset)
-        self._demographics = schema.dataset.users.demographics
+        self.demographics = schema.dataset.users.demographics
         self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
 
     @property
@@ -272,7 +275,7 @@ class Desk:
             request.anonymous_id,
             self.consent,
             now,
-            self._demographics,
+            self.demographics,
             lambda: self._read(request, self._newest),
         )
         return past, set() if past.not_personal else self._known(inline)

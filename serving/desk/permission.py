@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple, TypeAlias
 
-from features.consent import ConsentRules, Purpose, decide, storable
+from features.consent import ConsentRules, Purpose, decide, describable, storable
 from features.moments import SECOND
 from features.person import Person, impersonal
 from features.preferences import NONE, preferences_of
@@ -80,5 +80,14 @@ def admitting(rules: ConsentRules, now: int) -> Admit:
 
     def admit(statements: Sequence[Statement]) -> bool:
         return storable(statements, rules, now + CLOCK_SKEW)
+
+    return admit
+
+
+def describing(rules: ConsentRules, now: int, *, demographic: bool) -> Admit:
+    """Whether a state may store an attribute of a person, to be asked in the transaction that stores it."""
+
+    def admit(statements: Sequence[Statement]) -> bool:
+        return describable(statements, rules, now + CLOCK_SKEW, demographic=demographic)
 
     return admit

@@ -14,13 +14,13 @@ from serving.events.exporting import Exported, export_log
 from serving.events.replaying import AT_ONCE, Replayed, replay
 from serving.lifecycle.lock import only_one
 from serving.person.erasing import EXPORT_LOCK
-from serving.settings import ServingConfig
-from serving.state import open_event_log, open_item_log, open_state
+from serving.settings import ServingConfig, dataset_as_kept, pseudonyms_in
+from serving.state import open_as_kept, open_event_log, open_item_log, open_state
 
 
 def rejected_lines(url: str, show_ids: bool) -> Iterator[str]:
     """A line for each refused event that a store keeps: its number, time, field and cause, and what was sent."""
-    state, number = open_state(url), 0
+    state, number = open_as_kept(url), 0
     try:
         while letters := state.dead_letters.after(number, AT_ONCE):
             number = letters[-1].number
@@ -34,7 +34,8 @@ def rejected_lines(url: str, show_ids: bool) -> Iterator[str]:
 
 def replay_rejected(config: Path, url: str) -> Replayed:
     """Try a store's refused events again, by the event types, columns and consent rules of a configuration."""
-    file, state, now = read_config(config), open_state(url), _now()
+    file, now = read_config(config), _now()
+    state = open_state(url, pseudonyms=pseudonyms_in(config))
     rules = ServingConfig.parse(file.content.get("serving") or {}, "serving").consent
     try:
         return replay(state, file.dataset, now, admitting(rules, now))
@@ -51,14 +52,17 @@ def export_logs(config: Path, url: str, output: Path, since: str | None) -> Expo
     file = read_config(config)
     rules = ServingConfig.parse(file.content.get("serving") or {}, "serving").consent
     moment = None if since is None else _moment(since)
-    state, log, items = open_state(url), open_event_log(url), open_item_log(url)
+    state = open_state(url, pseudonyms=pseudonyms_in(config))
+    log, items = open_event_log(url), open_item_log(url)
     try:
         output.mkdir(parents=True, exist_ok=True)
         with only_one(output / EXPORT_LOCK) as ours:
             if not ours:
                 raise StateError(f"another export writes {output}", hint="Wait until it has ended.")
             folder = ExportFolder(output, items.identity)
-            return export_log(state, log, folder, file.dataset, rules, home=file.folder, now=_now(), since=moment)
+            return export_log(
+                state, log, folder, dataset_as_kept(file), rules, home=file.folder, now=_now(), since=moment
+            )
     finally:
         for one in (items, log, state):
             one.close()

@@ -148,6 +148,9 @@ def _section(dataset: DatasetConfig, home: Path, folder: ExportFolder, rules: Co
                 table["path"] = _absolute(table["path"], home)
     if dataset.erased is not None:
         content["erased"] = _absolute(dataset.erased, home)
+    if dataset.pseudonyms is not None:
+        key_file = dataset.pseudonyms.key_file
+        content["pseudonyms"] = {**content["pseudonyms"], **({"key_file": str(home / key_file)} if key_file else {})}
     content |= _consent_section(folder, rules)
     return yaml.safe_dump({"dataset": content}, sort_keys=False, allow_unicode=True, width=110)
 

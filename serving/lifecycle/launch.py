@@ -4,17 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
-from features.errors import ConfigError
+from features.errors import ConfigError, StateError
 from serving.access.listening import check_listening
 from serving.bundle import verify_bundle
 from serving.lifecycle.opening import bundle_path, serving_config
 from serving.retrieval.device import require_provider
-from serving.state import DEFAULT_URL, absolute_url, in_memory, open_state
+from serving.settings import pseudonyms_in
+from serving.state import DEFAULT_URL, absolute_url, in_memory, open_as_kept, open_state
 
 ROOT = Path(__file__).parents[2]
 """The folder of the packages: BentoML imports from its working directory, which must be ours."""
@@ -87,7 +89,18 @@ def environment_of(
     others = {name: value for name, value in os.environ.items() if name not in given}
     environment = {"BENTOML_DO_NOT_TRACK": "True", **others, **ours}
     require_provider(serving_config(environment).device)
+    _check_key(state, config)
     return environment
+
+
+def _check_key(state: str, config: Path | str | None) -> None:
+    """Raises ConfigError when the pseudonyms' key is not that of the store, told before anything starts.
+
+    A store that does not answer yet is left to the service, which tries until it does.
+    """
+    pseudonyms = pseudonyms_in(None if config is None else Path(config))
+    with suppress(StateError):
+        open_state(state, pseudonyms=pseudonyms).close()
 
 
 def command_of(host: str, port: int) -> list[str]:
@@ -98,7 +111,7 @@ def command_of(host: str, port: int) -> list[str]:
 
 def announce(state: str, port: int, host: str = "127.0.0.1") -> str:
     """What a newcomer may try once the service is up: a page and a request, for somebody with a history."""
-    store = open_state(state)
+    store = open_as_kept(state)
     try:
         users = islice(store.user_ids(), ACQUAINTED)
         user = max(users, key=lambda one: len(store.person(one).events), default="somebody")

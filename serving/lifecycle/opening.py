@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from features.errors import ConfigError
+from features.pseudonyms import pseudonyms_of
 from features.strict import read_yaml
 from serving.access import guard as access
 from serving.access.guard import Guard
@@ -93,7 +94,13 @@ def open_worker(environment: Mapping[str, str] = os.environ) -> Worker:
     """
     config, url = serving_config(environment), environment.get("TAILORBIRD_STATE", DEFAULT_URL)
     patience = config.write_deadline_ms / 1000
-    state = open_state(url, patience=patience, read_patience=READ_SHARE * config.deadline_ms / 1000)
+    place = environment.get("TAILORBIRD_CONFIG")
+    state = open_state(
+        url,
+        patience=patience,
+        read_patience=READ_SHARE * config.deadline_ms / 1000,
+        pseudonyms=pseudonyms_of(config.pseudonyms, Path(place).resolve().parent if place else Path(), environment),
+    )
     log = open_item_log(url, patience=patience)
     keys = open_key_store(url, patience=patience)
     try:
@@ -118,6 +125,8 @@ def _worker(
     open_checked = partial(open_snapshot, log=log, newest_events=config.newest_events, device=config.device)
     snapshot = up_to_date(open_checked(path), log)
     guard = guard_of(environment, config, keys)
+    place = environment.get("TAILORBIRD_CONFIG")
+    reach = reach_of(Path(place) if place else None, _run_and_registry(path, registry))
     desk = Desk(
         snapshot.pipeline,
         state,
@@ -128,6 +137,7 @@ def _worker(
         consent=config.consent,
         retention=config.retention,
         log_served=config.log_served,
+        retraining=reach.retraining,
     )
     live = Live(snapshot, desk)
     leave_alone()
@@ -136,11 +146,9 @@ def _worker(
     trial = Trial(config.device)
     open_beside = partial(open_checked, trial=trial)
     watcher = RegistryWatcher(Path(registry), live, log, open_beside, lock, trial.stop) if registry else None
-    place = environment.get("TAILORBIRD_CONFIG")
-    reach = reach_of(Path(place) if place else None, _run_and_registry(path, registry))
     check_retention(config.retention, live.desk.schema.types, timed=live.desk.schema.timed)
     finisher = Finisher(state, reach, machine_lock(Path(f"{url}.erasing")), wall_clock)
-    keeper = Keeper(state, config.retention, machine_lock(Path(f"{url}.expiring")), wall_clock)
+    keeper = Keeper(state, config.retention, config.consent, machine_lock(Path(f"{url}.expiring")), wall_clock)
     served = desk.served
     threads = [
         *([Repeating("served", served.flush, FLUSH_SECONDS)] if served else []),

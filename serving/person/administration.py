@@ -12,9 +12,9 @@ from serving.desk.desk import wall_clock
 from serving.person.archive import archive_of
 from serving.person.erasing import Verification, finish, remains, verify
 from serving.person.housekeeping import check_retention, expire
-from serving.person.reach import Reach, reach_of
+from serving.person.reach import NOWHERE, Reach, reach_of
 from serving.settings import ServingConfig
-from serving.state import open_state
+from serving.state import open_as_kept, open_state
 from serving.state.protocol import State
 
 SERVED = (Path("runs"), Path("registry"))
@@ -23,7 +23,7 @@ SERVED = (Path("runs"), Path("registry"))
 
 def erase_person(url: str, user_id: str | None, anonymous_id: str | None, reach: Reach) -> dict[str, Any]:
     """Erase a person and finish it; the receipt as plain data. Raises ConfigError, StateError, OSError."""
-    with _about_somebody(url, user_id, anonymous_id, "privacy_erase") as state:
+    with _about_somebody(url, user_id, anonymous_id, "privacy_erase", reach) as state:
         erasure = state.erase(user_id, anonymous_id, moment=wall_clock())
         report = finish(state, erasure, reach, wall_clock())
     return {
@@ -31,13 +31,13 @@ def erase_person(url: str, user_id: str | None, anonymous_id: str | None, reach:
         "erased": to_text(erasure.moment),
         "removed": dict(erasure.removed),
         "places": report["places"],
-        "remains": remains(reach),
+        "remains": remains(reach.retraining, erasure.moment),
     }
 
 
 def verify_person(url: str, user_id: str | None, anonymous_id: str | None, reach: Reach) -> Verification:
     """Search everything for an erased person. Raises ConfigError for nobody, StateError and OSError."""
-    with _about_somebody(url, user_id, anonymous_id, "privacy_verify") as state:
+    with _about_somebody(url, user_id, anonymous_id, "privacy_verify", reach) as state:
         return verify(state, user_id, anonymous_id, reach)
 
 
@@ -52,7 +52,7 @@ def export_person(url: str, user_id: str | None, anonymous_id: str | None, outpu
 
 def write_tombstones(url: str, output: Path) -> int:
     """Write the marks of all who were erased for trainings to read; how many. Raises StateError."""
-    with closing(open_state(url)) as state:
+    with closing(open_as_kept(url)) as state:
         tombstones = state.tombstones()
     output.parent.mkdir(parents=True, exist_ok=True)
     tombstones.write(output)
@@ -64,10 +64,10 @@ def expire_state(url: str, config: Path) -> dict[str, int]:
     from features.config import read_config
 
     file = read_config(config)
-    retention = ServingConfig.parse(file.content.get("serving") or {}, "serving").retention
-    check_retention(retention, file.dataset.types, timed=file.dataset.timed)
-    with closing(open_state(url)) as state:
-        return expire(state, retention, wall_clock())
+    serving = ServingConfig.parse(file.content.get("serving") or {}, "serving")
+    check_retention(serving.retention, file.dataset.types, timed=file.dataset.timed)
+    with closing(open_as_kept(url)) as state:
+        return expire(state, serving.retention, serving.consent, wall_clock())
 
 
 def lines_of(found: Verification) -> Iterator[str]:
@@ -87,11 +87,13 @@ def reach_here(config: Path | None, search: tuple[Path, ...]) -> Reach:
 
 
 @contextmanager
-def _about_somebody(url: str, user_id: str | None, anonymous_id: str | None, action: str) -> Iterator[State]:
+def _about_somebody(
+    url: str, user_id: str | None, anonymous_id: str | None, action: str, reach: Reach = NOWHERE
+) -> Iterator[State]:
     """The store for one deed about one person, which the audit log gets in any case."""
     if user_id is None and anonymous_id is None:
         raise ConfigError("nobody is named", field="USER", hint="Give a user id, or --visitor with an anonymous id.")
-    with closing(open_state(url)) as state:
+    with closing(open_state(url, pseudonyms=reach.pseudonyms)) as state:
         deed = by_command(action)
         deed.people = [(user_id, anonymous_id)]
         yield state.audited(deed)

@@ -13,6 +13,7 @@ from features.errors import StateError
 from features.tombstones import Tombstones
 from serving.lifecycle.lock import only_one
 from serving.person.reach import Reach
+from serving.person.retraining import Retraining, words_of
 from serving.person.traces import files_with, rows_with, take_out
 from serving.state.erasures import Erasure
 from serving.state.protocol import State
@@ -44,7 +45,7 @@ def finish(state: State, erasure: Erasure, reach: Reach, moment: int) -> Mapping
     Doing it twice does no harm. Raises `StateError`, and `OSError` when a file cannot be read or written: then it is
     left to be done again.
     """
-    ids = [*erasure.user_ids, *erasure.anonymous_ids]
+    ids = state.written([*erasure.user_ids, *erasure.anonymous_ids])
     tombstones = state.tombstones()
     if reach.tombstones is not None:
         tombstones.write(reach.tombstones)
@@ -75,7 +76,7 @@ def verify(state: State, user_id: str | None, anonymous_id: str | None, reach: R
     """Search everything again for an erased person; without a reach, the store's rows and marks alone."""
     receipts = state.receipts(user_id, anonymous_id)
     erased = max((one.moment for one in receipts), default=None)
-    ids = [one for one in (user_id, anonymous_id) if one is not None]
+    ids = state.written([one for one in (user_id, anonymous_id) if one is not None])
     held = state.export(user_id, anonymous_id)
     places = [_rows(held, erased)]
     if reach is not None:
@@ -96,9 +97,9 @@ def _taken_out(folder: Path, ids: Sequence[str], tombstones: Tombstones) -> int:
         return take_out(folder, ids, tombstones)
 
 
-def remains(reach: Reach | None) -> list[dict[str, str]]:
-    """What an erasure leaves, and why."""
-    until = (reach and reach.retraining) or "the next training; no schedule is configured"
+def remains(retraining: Retraining | None, now: int) -> list[dict[str, str]]:
+    """What an erasure leaves, why, and until when."""
+    until = words_of(retraining, now)
     return [
         {
             "what": "weights of trained models",

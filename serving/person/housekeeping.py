@@ -4,12 +4,16 @@ Each is done by one worker of a machine at a time, in small transactions, so tha
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
+from features.consent import STORING, ConsentRules, decide
 from features.errors import ConfigError
 from features.moments import DAY
+from features.statements import Statement
+from serving.desk.permission import CLOCK_SKEW
 from serving.lifecycle.lock import only_one
 from serving.person.erasing import finish
 from serving.person.reach import Reach
@@ -23,6 +27,10 @@ EXPIRE_SECONDS = 600.0
 """Between two looks for what is too old."""
 ROWS_AT_ONCE = 500
 """Rows of one transaction (about 10 ms)."""
+PEOPLE_AT_ONCE = 200
+"""People whose consent is asked in one transaction."""
+KINDS: tuple[Literal["served", "dead_letters", "statements"], ...] = ("served", "dead_letters", "statements")
+"""What has a limit of its own beside events."""
 BREATH_SECONDS = 0.02
 """Between two transactions, for those who write."""
 
@@ -49,10 +57,13 @@ class Finisher:
 class Keeper:
     """Removes what was kept long enough."""
 
-    def __init__(self, state: State, retention: RetentionConfig, lock: Path, clock: Callable[[], int]) -> None:
-        """As of `Finisher`."""
+    def __init__(
+        self, state: State, retention: RetentionConfig, rules: ConsentRules, lock: Path, clock: Callable[[], int]
+    ) -> None:
+        """As of `Finisher`; `rules` say what silence allows."""
         self._state = state
         self._retention = retention
+        self._rules = rules
         self._lock = lock
         self._clock = clock
 
@@ -60,17 +71,20 @@ class Keeper:
         """Remove it, unless another worker is at it."""
         with only_one(self._lock) as ours:
             if ours:
-                expire(self._state, self._retention, self._clock())
+                expire(self._state, self._retention, self._rules, self._clock())
 
 
-def expire(state: State, retention: RetentionConfig, now: int) -> dict[str, int]:
+def expire(state: State, retention: RetentionConfig, rules: ConsentRules, now: int) -> dict[str, int]:
     """Remove what is older than the retention allows, part by part; rows by what they are. Raises `StateError`."""
     counts = {}
     for kind, days in retention.events.items():
         counts[kind] = _all_of(partial(_expire_events, state, kind, now - round(days * DAY)))
-    if retention.statements is not None:
-        before = now - round(retention.statements * DAY)
-        counts["statements"] = _all_of(lambda limit: state.expire("statements", before, limit))
+    if retention.purposes:
+        counts["of no purpose"] = _expire_unneeded(state, retention, rules, now)
+    for what in KINDS:
+        days = getattr(retention, what)
+        if days is not None:
+            counts[what] = _all_of(partial(state.expire, what, now - round(days * DAY)))
     marked = now - RETRY_DAYS * DAY
     counts["marks of erased events"] = _all_of(lambda limit: state.expire("erased_events", marked, limit))
     return counts
@@ -85,12 +99,29 @@ def check_retention(retention: RetentionConfig, types: Collection[str], *, timed
                 field=f"serving.retention.events.{name}",
                 hint=f"The types are: {', '.join(types)}.",
             )
-    if retention.events and not timed:
+    if (retention.events or retention.purposes) and not timed:
         raise ConfigError(
             "events without a time have no age",
-            field="serving.retention.events",
+            field=f"serving.retention.{'events' if retention.events else 'purposes'}",
             hint="Name the column of the time under `dataset.order.time`, or leave this out.",
         )
+
+
+def _expire_unneeded(state: State, retention: RetentionConfig, rules: ConsentRules, now: int) -> int:
+    """Remove the events whose people no longer allow a purpose for which they would be kept; how many."""
+
+    def kept_from(statements: Sequence[Statement]) -> int | None:
+        allowed = [one for one in STORING if decide(one, statements, rules, now + CLOCK_SKEW).allowed]
+        days = retention.days_by_purpose(allowed)
+        return None if days is None else now - round(days * DAY)
+
+    before, total = now - round(min(retention.purposes.values()) * DAY), 0
+    place: int | None = 0
+    while place is not None:
+        count, place = state.expire_unneeded(before, kept_from, place, PEOPLE_AT_ONCE)
+        total += count
+        time.sleep(BREATH_SECONDS if place is not None else 0)
+    return total
 
 
 def _expire_events(state: State, kind: str, before: int, limit: int) -> int:

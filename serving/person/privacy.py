@@ -104,7 +104,7 @@ def erase(desk: Desk, request: EraseRequest, request_id: str) -> EraseReply:
         request_id=request_id,
         bundle=desk.bundle,
         receipt=receipt_reply(receipt),
-        remains=[RemainsReply(**one) for one in remains(None)],
+        remains=[RemainsReply(**one) for one in remains(desk.retraining, erasure.moment)],
     )
 
 

@@ -1,10 +1,11 @@
 """`/v1/profile`: what is known of a person, what is made of it, what for and for how long; single facts put right."""
 
+import re
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from features.consent import decide
+from features.consent import STORING, decide
 from features.moments import to_text
 from serving.api.replies import Reply, Stamped
 from serving.api.requests import Id, PersonRequest
@@ -13,6 +14,7 @@ from serving.person.interests import inferred_interests, segment
 from serving.person.users import UserIntake, store_edits
 from serving.state.protocol import StoredEvent
 
+_DATED = re.compile(r"\d{4}-\d\d-\d\d[T ]", re.ASCII)
 READ_EVENTS = 1_000
 """Newest events from which interests are inferred."""
 
@@ -131,6 +133,8 @@ class CorrectReply(Stamped, frozen=True, kw_only=True):
     """Ids that are none of this person's events."""
     attributes: list[str]
     """Columns that were set or removed."""
+    not_stored: list[str] | None = None
+    """Columns whose value was not kept, because the person does not allow it."""
 
 
 def profile(desk: Desk, request: ProfileRequest, request_id: str) -> ProfileReply:
@@ -178,14 +182,14 @@ def correct(desk: Desk, request: CorrectRequest, request_id: str) -> CorrectRepl
     wanted = list(dict.fromkeys(request.remove_events))
     ids, now = (request.user_id, request.anonymous_id), desk.clock()
     gone = [one for one in wanted if desk.state.remove_event(*ids, one, moment=now)]
-    if request.attributes:
-        store_edits(desk, [edit])
+    refused = store_edits(desk, [edit])[edit.user_id] if request.attributes else frozenset()
     return CorrectReply(
         request_id=request_id,
         bundle=desk.bundle,
         removed_events=gone,
         unknown_events=[one for one in wanted if one not in gone] or None,
-        attributes=list(request.attributes),
+        attributes=[one for one in request.attributes if one not in refused],
+        not_stored=sorted(refused) or None,
     )
 
 
@@ -209,28 +213,36 @@ def _attribute(desk: Desk, name: str, value: Any, moment: int | None = None) -> 
     column = desk.schema.dataset.users.columns.get(name)
     return KnownAttribute(
         name=name,
-        value=value,
+        value=_day(value) if column is not None and column.role == "birth_date" else value,
         since=None if moment is None else to_text(moment),
         protected=column is not None and column.protected,
     )
 
 
+def _day(value: Any) -> Any:
+    """A date of birth without the midnight that tables give it."""
+    return value[:10] if isinstance(value, str) and _DATED.match(value) else value
+
+
 def _uses(desk: Desk, allowed: dict[str, bool]) -> list[UseReply]:
     """By kind of what is held."""
-    days = desk.retention.events
-    replaced = desk.retention.statements
+    storing = [one for one in STORING if allowed[one]]
+    by_purpose = desk.retention.days_by_purpose(storing)
     uses = [
         UseReply(
             what=f"events of type {name}",
-            purposes={one: allowed[one] for one in ("personalize", "train", "measure")},
-            kept=f"{days[name]:g} days" if name in days else "until it is erased",
+            purposes={one.value: allowed[one] for one in STORING},
+            kept=_days(desk.retention.events.get(name), by_purpose),
         )
         for name in desk.schema.types
     ]
     shared = {one: allowed[one] for one in ("personalize", "train", "share_demographics")}
-    until = "until it is erased; once a later one takes its place"
+    replaced, until = desk.retention.statements, "until it is erased; once a later one takes its place"
+    learned = {one: allowed[one] for one in ("train", "measure")}
     return [
         *uses,
+        UseReply(what="answers that were given", purposes=learned, kept=_days(desk.retention.served)),
+        UseReply(what="events that were refused", purposes={}, kept=_days(desk.retention.dead_letters)),
         UseReply(what="attributes", purposes=shared, kept="until they are changed or erased"),
         UseReply(
             what="consent and preferences",
@@ -238,3 +250,9 @@ def _uses(desk: Desk, allowed: dict[str, bool]) -> list[UseReply]:
             kept=f"{until}, for {replaced:g} days more" if replaced else f"{until}, as its history",
         ),
     ]
+
+
+def _days(*limits: float | None) -> str:
+    """How long something is kept that has several limits, or none."""
+    given = [one for one in limits if one is not None]
+    return f"{min(given):g} days" if given else "until it is erased"

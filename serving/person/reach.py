@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from features.pseudonyms import Pseudonyms, pseudonyms_of
 from features.strict import read_yaml
+from serving.person.retraining import Retraining, retraining_of
 from serving.settings import ServingConfig
 
 
@@ -18,8 +20,14 @@ class Reach:
     """Folders in which nothing is changed: runs, registries, what a company names."""
     tombstones: Path | None = None
     """The file that `dataset.erased` names."""
-    retraining: str | None = None
-    """When the next training takes the place of the present models, in words; None without a schedule."""
+    retraining: Retraining | None = None
+    """The schedule by which trainings take the place of the present models."""
+    pseudonyms: Pseudonyms | None = None
+    """Under which people stand in the store, where the configuration says so."""
+
+
+NOWHERE = Reach()
+"""Nothing beside the store."""
 
 
 def reach_of(config: Path | None, served: Iterable[Path] = ()) -> Reach:
@@ -31,12 +39,14 @@ def reach_of(config: Path | None, served: Iterable[Path] = ()) -> Reach:
     if config is None:
         return Reach(searched=searched)
     content, folder = read_yaml(config), config.resolve().parent
-    privacy = ServingConfig.parse(content.get("serving") or {}, "serving").privacy
+    serving = ServingConfig.parse(content.get("serving") or {}, "serving")
     erased = (content.get("dataset") or {}).get("erased")
     return Reach(
-        exports=tuple(_placed(path, folder) for path in privacy.exports),
-        searched=(*searched, *(_placed(path, folder) for path in privacy.search)),
+        exports=tuple(_placed(path, folder) for path in serving.privacy.exports),
+        searched=(*searched, *(_placed(path, folder) for path in serving.privacy.search)),
         tombstones=None if erased is None else _placed(erased, folder),
+        retraining=retraining_of(content),
+        pseudonyms=pseudonyms_of(serving.pseudonyms, folder),
     )
 
 

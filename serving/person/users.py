@@ -1,6 +1,6 @@
 """The company's side of what is known of people: attributes of many users at once, by column of the user table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
@@ -12,6 +12,7 @@ from serving.api.problems import id_in, in_words, of_validation
 from serving.api.replies import Reply, Stamped
 from serving.api.requests import MAX_USERS, Asked, Id, each_for_itself
 from serving.desk.desk import Desk
+from serving.desk.permission import describing
 from serving.state.audit_log import Ids
 from serving.state.protocol import UserAttributes
 
@@ -37,7 +38,10 @@ class UserChangeReply(Reply, frozen=True, kw_only=True):
 
     user_id: str | None = None
     """Left out when the record has none that can be read."""
-    status: Literal["stored", "rejected"]
+    status: Literal["stored", "not_stored", "rejected"]
+    """not_stored: the user allows none of what was given to be kept; what was to be removed is."""
+    not_stored: list[str] | None = None
+    """Columns that were left out because the user does not allow them to be kept."""
     field: str | None = None
     """The field for which the record was rejected."""
     message: str | None = None
@@ -48,6 +52,7 @@ class UsersReply(Stamped, frozen=True, kw_only=True):
     """What became of each record, in the order of the request."""
 
     stored: int
+    not_stored: int
     rejected: int
     results: list[UserChangeReply]
 
@@ -100,29 +105,58 @@ def change_users(desk: Desk, request: UsersRequest, request_id: str) -> UsersRep
     intake = UserIntake(desk.schema.dataset)
     checked = [intake.posted(content) for content in request.users]
     edits = [one for one in checked if isinstance(one, UserEdit)]
-    store_edits(desk, edits)
-    results = [
-        UserChangeReply(user_id=one.user_id, status="stored") if isinstance(one, UserEdit) else one for one in checked
-    ]
+    refused = store_edits(desk, edits)
+    results = [_result(one, refused) if isinstance(one, UserEdit) else one for one in checked]
+    statuses = [one.status for one in results]
     return UsersReply(
         request_id=request_id,
         bundle=desk.bundle,
-        stored=len(edits),
-        rejected=len(results) - len(edits),
+        stored=statuses.count("stored"),
+        not_stored=statuses.count("not_stored"),
+        rejected=statuses.count("rejected"),
         results=results,
     )
 
 
-def store_edits(desk: Desk, edits: Sequence[UserEdit]) -> None:
-    """Store what was checked. Of several records of one user the last counts, column by column."""
+def _result(edit: UserEdit, refused: Mapping[str, frozenset[str]]) -> UserChangeReply:
+    given = {*edit.lasting, *edit.changing}
+    left_out = sorted(given & refused[edit.user_id])
+    nothing = given and len(left_out) == len(given) and not edit.removed
+    return UserChangeReply(
+        user_id=edit.user_id, status="not_stored" if nothing else "stored", not_stored=left_out or None
+    )
+
+
+def store_edits(desk: Desk, edits: Sequence[UserEdit]) -> dict[str, frozenset[str]]:
+    """Store what was checked and is allowed; by user the columns that they do not allow to be kept.
+
+    Of several records of one user the last counts, column by column. What may be kept is decided in the transaction
+    that keeps it; what is answered, just before.
+    """
     now, joined = desk.clock(), _joined(edits)
-    lasting = [UserAttributes(one.user_id, one.lasting) for one in joined if one.lasting]
-    changing = [UserAttributes(one.user_id, one.changing, now) for one in joined if one.changing]
-    if lasting or changing:
-        desk.state.set_attributes([*lasting, *changing])
+    for demographic in (False, True):
+        lasting = [UserAttributes(one.user_id, _of_kind(desk, one.lasting, demographic)) for one in joined]
+        changing = [UserAttributes(one.user_id, _of_kind(desk, one.changing, demographic), now) for one in joined]
+        if some := [one for one in (*lasting, *changing) if one.values]:
+            desk.state.set_attributes(some, describing(desk.consent, now, demographic=demographic))
     for one in joined:
         if one.removed:
             desk.state.remove_attributes(one.user_id, one.removed)
+    return {one.user_id: _refused(desk, one, now) for one in joined}
+
+
+def _of_kind(desk: Desk, values: Mapping[str, Any], demographic: bool) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if (name in desk.demographics) == demographic}
+
+
+def _refused(desk: Desk, edit: UserEdit, now: int) -> frozenset[str]:
+    """The columns of an edit that its user does not allow to be kept."""
+    given = {*edit.lasting, *edit.changing}
+    if not given:
+        return frozenset()
+    said = desk.state.statements(edit.user_id)
+    admitted = {kind: describing(desk.consent, now, demographic=kind)(said) for kind in (False, True)}
+    return frozenset(name for name in given if not admitted[name in desk.demographics])
 
 
 def _joined(edits: Sequence[UserEdit]) -> list[UserEdit]:

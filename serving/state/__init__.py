@@ -1,11 +1,13 @@
 """The store of what is known of people, of item changes and of who asked: protocols, a file per backend, a URL."""
 
+from features.pseudonyms import Pseudonyms, pseudonyms_of_environment
 from serving.state.audit_log import AuditLog
 from serving.state.event_log import EventLog
 from serving.state.item_log import ItemLog
 from serving.state.key_store import KeyStore
 from serving.state.places import SqlitePlace, place_of, without_password
 from serving.state.protocol import State
+from serving.state.pseudonymous import with_pseudonyms
 from serving.state.redis.event_log import RedisEventLog
 from serving.state.redis.item_log import RedisItemLog
 from serving.state.redis.key_store import RedisKeyStore
@@ -30,6 +32,7 @@ __all__ = [
     "absolute_url",
     "in_memory",
     "load_tables_into_state",
+    "open_as_kept",
     "open_event_log",
     "open_item_log",
     "open_key_store",
@@ -41,15 +44,33 @@ __all__ = [
 DEFAULT_URL = "sqlite:///var/state.db"
 
 
-def open_state(url: str = DEFAULT_URL, patience: float = 10.0, read_patience: float | None = None) -> State:
+def open_state(
+    url: str = DEFAULT_URL,
+    patience: float = 10.0,
+    read_patience: float | None = None,
+    pseudonyms: Pseudonyms | None = None,
+) -> State:
     """Open the store that a URL names, making it when it is new.
 
     `sqlite:///var/state.db` is a file relative to the working directory, `sqlite:////var/lib/state.db` an
     absolute one, `sqlite://:memory:` a store that lasts as long as the process, `redis://localhost:6379/0` a database
     of a Redis or Valkey server, `rediss://` the same over TLS, `unix:///run/redis.sock` one on this machine.
-    A write waits up to `patience` seconds for the store, a read for `read_patience`, by default as long.
-    Raises `ConfigError` for another kind of URL and `StateError` when the store does not open.
+    A write waits up to `patience` seconds for the store, a read for `read_patience`, by default as long. People are
+    kept under `pseudonyms`, by default those of the environment's key, and without one under their ids.
+    Raises `ConfigError` for another kind of URL and for another key than the store's, and `StateError` when the store
+    does not open.
     """
+    key = pseudonyms or pseudonyms_of_environment()
+    state = open_as_kept(url, patience, read_patience)
+    try:
+        return with_pseudonyms(state, key)
+    except BaseException:
+        state.close()
+        raise
+
+
+def open_as_kept(url: str = DEFAULT_URL, patience: float = 10.0, read_patience: float | None = None) -> State:
+    """The same without a key: for what asks for nobody by an id of theirs. Pseudonyms are ids here."""
     place = place_of(url)
     if isinstance(place, SqlitePlace):
         return SqliteState(place.path, patience, read_patience)

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple, Protocol
 
 from features.tombstones import Tombstones
 
+PSEUDONYMS = "pseudonyms"
+"""The setting that holds the fingerprint of the key by which this store knows people; none where it knows their ids."""
 RETRY_DAYS = 7
 """For so long an erased event is known by its id, so that a retry without a time does not come in as a new one."""
 
@@ -64,6 +66,9 @@ class Erasures(Protocol):
 
     def remnants(self, ids: Sequence[str]) -> dict[str, int]:
         """How often the ids stand in bytes that no row owns, by the file's name; nothing of a store without files."""
+
+    def setting(self, name: str) -> str | None:
+        """The value that `settle` gave a name; None as long as nobody did."""
 
     def settle(self, name: str, value: str) -> str:
         """The value under a name, which whoever comes first gives for good."""

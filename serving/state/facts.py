@@ -1,12 +1,15 @@
 """Single facts that a store holds of people: one event, one attribute, and what has been held long enough."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from features.statements import Statement
     from serving.state.protocol import StoredEvent
 
-Expiring: TypeAlias = Literal["events", "statements", "erased_events"]
+Expiring: TypeAlias = Literal["events", "statements", "erased_events", "served", "dead_letters"]
+KeptFrom: TypeAlias = Callable[[Sequence["Statement"]], int | None]
+"""From which moment on events of somebody are kept, given all their statements; None keeps all. Pure."""
 
 
 class Facts(Protocol):
@@ -44,4 +47,12 @@ class Facts(Protocol):
         events: of these types, with what was taken by them alone; whoever has nothing left is forgotten, ids too.
         statements: those that a later one before the moment took the place of.
         erased_events: marks by which an erased event's retry is known.
+        served, dead_letters: answers that were given, and refused events; people as with events.
+        """
+
+    def expire_unneeded(self, before: int, kept_from: KeptFrom, place: int, people: int) -> tuple[int, int | None]:
+        """Of the next `people` behind a place, from 0, remove the events that are dated before what `kept_from` makes
+        of their statements; as `expire`. How many events, and the place to go on from: None at the end.
+
+        Nobody is looked at who has no event from before `before`, which `kept_from` never exceeds.
         """

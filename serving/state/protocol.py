@@ -165,6 +165,9 @@ class State(Erasures, Facts, Protocol):
     def newest_event(self) -> int | None:
         """The largest moment of any event, exposures included; None in an empty store."""
 
+    def written(self, ids: Sequence[str]) -> list[str]:
+        """All forms in which ids may stand in this store's files and in what was exported or trained beside it."""
+
     def check(self) -> None:
         """Raises `StateError` unless the store answers."""
 

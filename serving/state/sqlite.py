@@ -215,6 +215,9 @@ class SqliteState(SqliteErasures, SqliteFacts):
             (moment,) = connection.execute("SELECT max(moment) FROM events").fetchone()
         return None if moment is None else int(moment)
 
+    def written(self, ids: Sequence[str]) -> list[str]:
+        return list(ids)
+
     def check(self) -> None:
         with self._connections.reading() as connection:
             connection.execute("SELECT 1 FROM ids LIMIT 1").fetchone()

@@ -16,7 +16,7 @@ from typing import Any
 from features.errors import StateError
 from features.moments import DAY
 from features.tombstones import Marked, Tombstones, mark_of
-from serving.state.erasures import RETRY_DAYS, Erasure, Receipt
+from serving.state.erasures import PSEUDONYMS, RETRY_DAYS, Erasure, Receipt
 from serving.state.sqlite_connections import Transactions
 from serving.state.sqlite_reads import person_of, persons_of
 from serving.state.sqlite_schema import PERSONAL
@@ -129,9 +129,15 @@ class SqliteErasures:
         ]
 
     def tombstones(self) -> Tombstones:
-        key = self.settle(KEY, secrets.token_hex(32))
+        key, pseudonyms = self.settle(KEY, secrets.token_hex(32)), self.setting(PSEUDONYMS)
         with self._connections.reading() as connection:
-            return Tombstones(key, dict(connection.execute("SELECT mark, max(moment) FROM erasures GROUP BY mark")))
+            marks = dict(connection.execute("SELECT mark, max(moment) FROM erasures GROUP BY mark"))
+        return Tombstones(key, marks, pseudonyms)
+
+    def setting(self, name: str) -> str | None:
+        with self._connections.reading() as connection:
+            row = connection.execute(_SETTLED, (name,)).fetchone()
+        return None if row is None else str(row[0])
 
     def settle(self, name: str, value: str) -> str:
         with self._connections.writing() as connection:

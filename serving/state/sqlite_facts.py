@@ -8,11 +8,11 @@ from typing import Any
 from features.moments import DAY
 from features.tombstones import mark_of
 from serving.state.erasures import RETRY_DAYS
-from serving.state.facts import Expiring
+from serving.state.facts import Expiring, KeptFrom
 from serving.state.protocol import StoredEvent
 from serving.state.sqlite_connections import Transactions
 from serving.state.sqlite_erasures import erasure_key
-from serving.state.sqlite_reads import persons_of
+from serving.state.sqlite_reads import persons_of, read_statements
 from serving.state.sqlite_schema import PERSONAL
 
 _HISTORY = """
@@ -27,6 +27,9 @@ SELECT number FROM statements AS old WHERE moment < ? AND EXISTS (
 ) LIMIT ?
 """
 _GONE = "RETURNING person, item_id, type"
+_PEOPLE = "SELECT DISTINCT person FROM ids WHERE person > ? ORDER BY person LIMIT ?"
+_HAS_OLD = "SELECT 1 FROM events WHERE person = ? AND moment < ? LIMIT 1"
+_DROP_OLD = f"DELETE FROM events WHERE person = ? AND moment < ? {_GONE}"
 _TAKE_AGAIN = """
 INSERT INTO taken SELECT person, item_id, type, max(moment) FROM events
 WHERE person = ? AND item_id = ? AND type = ? GROUP BY person, item_id, type
@@ -98,6 +101,22 @@ class SqliteFacts:
                     return connection.execute(
                         f"DELETE FROM erased_events WHERE mark IN ({old})", (before, limit)
                     ).rowcount
+                case "served" | "dead_letters":
+                    return _expire_rows(connection, kind, before, limit)
+
+    def expire_unneeded(self, before: int, kept_from: KeptFrom, place: int, people: int) -> tuple[int, int | None]:
+        with self._connections.writing() as connection:
+            found = [person for (person,) in connection.execute(_PEOPLE, (place, people))]
+            aged = [person for person in found if connection.execute(_HAS_OLD, (person, before)).fetchone()]
+            count = 0
+            for person in aged:
+                limit = kept_from(read_statements(connection, [person]))
+                if limit is not None:
+                    gone = connection.execute(_DROP_OLD, (person, min(limit, before))).fetchall()
+                    _take_again(connection, gone)
+                    _forget_nobody(connection, person)
+                    count += len(gone)
+        return count, found[-1] if len(found) == people else None
 
 
 def _expire_events(connection: sqlite3.Connection, before: int, limit: int, types: Collection[str]) -> int:
@@ -106,6 +125,15 @@ def _expire_events(connection: sqlite3.Connection, before: int, limit: int, type
     gone = connection.execute(delete, (before, *types, limit)).fetchall()
     _take_again(connection, gone)
     for person in {person for person, _, _ in gone}:
+        _forget_nobody(connection, person)
+    return len(gone)
+
+
+def _expire_rows(connection: sqlite3.Connection, table: str, before: int, limit: int) -> int:
+    old = f"SELECT number FROM {table} WHERE moment < ? ORDER BY moment LIMIT ?"
+    delete = f"DELETE FROM {table} WHERE number IN ({old}) RETURNING person"
+    gone = connection.execute(delete, (before, limit)).fetchall()
+    for person in {person for (person,) in gone if person is not None}:
         _forget_nobody(connection, person)
     return len(gone)
 

@@ -85,6 +85,7 @@ CREATE TABLE IF NOT EXISTS served (
     answer TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS served_of_person ON served (person, moment);
+CREATE INDEX IF NOT EXISTS served_by_moment ON served (moment);
 CREATE TABLE IF NOT EXISTS log_exports (
     folder TEXT PRIMARY KEY,
     moment INTEGER NOT NULL,

@@ -1,13 +1,14 @@
 """Tables of a company's data into the store, in bulk; a second time nothing is doubled."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from features.consent import OPT_IN, storable
+from features.consent import OPT_IN, describable, storable
 from features.encoders import is_missing
 from features.errors import DataError
 from features.event_details import Detail
@@ -18,12 +19,12 @@ from features.tombstones import without_erased
 from serving.state.protocol import Loaded, State, StoredEvent, UserAttributes, UserStatement
 
 
-def load_tables_into_state(state: State, tables: Tables) -> Loaded:
+def load_tables_into_state(state: State, tables: Tables, demographics: Collection[str] = ()) -> Loaded:
     """Store what the people of the tables agreed to, and the events and attributes of those who agreed.
 
     A withdrawal that the state has already holds against the tables, and nothing comes in that an erasure forbids to
-    come back. Raises DataError where nothing says what they
-    agreed to.
+    come back. Attributes named in `demographics` are those of people who share them. Raises DataError where nothing
+    says what they agreed to.
     """
     if tables.consent is None:
         raise DataError(
@@ -37,7 +38,15 @@ def load_tables_into_state(state: State, tables: Tables) -> Loaded:
         return storable(statements, OPT_IN, now)
 
     state.load_statements(_statements(tables))
-    state.set_attributes(_attributes(tables.users), admit)
+    for kind in (False, True):
+        state.set_attributes(
+            (
+                one._replace(values=values)
+                for one in _attributes(tables.users)
+                if (values := {name: value for name, value in one.values.items() if (name in demographics) == kind})
+            ),
+            partial(describable, rules=OPT_IN, moment=now, demographic=kind),
+        )
     return state.load(_events(tables.events), admit=admit)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from features.errors import BundleError, ConfigError
+from features.pseudonyms import Pseudonyms
 from serving.lifecycle import launch
 from serving.lifecycle.opening import PACKED_BUNDLE, bundle_path, serving_config
 from serving.lifecycle.registry import REGISTRY
@@ -37,6 +38,21 @@ def test_workers_cannot_share_a_state_in_memory(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(launch, "verify_bundle", lambda path: {})
     with pytest.raises(ConfigError, match="cannot share a state in memory"):
         launch.launch(tmp_path, state="sqlite://:memory:", workers=2)
+
+
+def test_another_key_of_the_pseudonyms_is_told_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(launch, "verify_bundle", lambda path: {})
+    url, key = f"sqlite:///{tmp_path}/state.db", tmp_path / "key"
+    open_state(url, pseudonyms=Pseudonyms(b"k" * 32)).close()
+    (tmp_path / "c.yaml").write_text("dataset: {}\nserving: {pseudonyms: {key_file: key}}\n")
+    for content, message in (("o" * 32, "begun with another key"), ("short", "has 5 characters")):
+        key.write_text(content)
+        with pytest.raises(ConfigError, match=message):
+            launch.launch(tmp_path, state=url, config=tmp_path / "c.yaml")
+    with pytest.raises(ConfigError, match="no key for them was given"):
+        launch.launch(tmp_path, state=url)
 
 
 def test_the_server_gets_absolute_paths_and_nothing_of_an_older_environment(

@@ -17,10 +17,12 @@ from features.statements import Statement
 from features.tombstones import read_tombstones
 from serving.desk.desk import Desk
 from serving.lifecycle.lock import only_one
+from serving.person.administration import erase_person
 from serving.person.archive import archive_of
 from serving.person.erasing import EXPORT_LOCK, Verification, finish, verify
 from serving.person.privacy import EraseRequest, ExportRequest, VerifyRequest, erase, export, verify_erasure
-from serving.person.reach import Reach
+from serving.person.reach import Reach, reach_of
+from serving.person.retraining import Retraining
 from serving.person.traces import files_with, rows_with, take_out
 from serving.state import open_state
 from serving.state.protocol import State, StoredEvent, UserAttributes
@@ -279,3 +281,22 @@ def test_a_store_that_does_not_answer_is_told(desk: Desk, state: State) -> None:
     state.close()
     with pytest.raises(StateError, match="did not answer"):
         erase(desk, EraseRequest(user_id="person-ann"), "r")
+
+
+def test_a_receipt_names_the_day_of_the_next_training(desk: Desk, tmp_path: Path) -> None:
+    (told, *_) = erase(desk, EraseRequest(user_id="ann"), "r").remains
+    assert told.until == "the next training; none is scheduled"
+    config = tmp_path / "shop.yaml"
+    config.write_text("dataset: {}\nretrain: {full_every: 3}\nschedule: {cron: '30 3 * * *'}\n")
+    desk.retraining = reach_of(config).retraining
+    (told, *_) = erase(desk, EraseRequest(user_id="ann"), "r").remains
+    assert told.what == "weights of trained models"
+    assert told.until.startswith("2026-01-01T03:30:00.000Z, when the next training is due; a full one by 2026-01-03")
+    receipt = erase_person(f"sqlite:///{tmp_path}/state.db", "bob", None, reach_of(config))
+    assert "T03:30:00.000Z, when the next training is due" in receipt["remains"][1]["until"]
+    assert verify_erasure(desk, VerifyRequest(user_id="ann"), "r").receipts
+
+
+def test_a_schedule_that_is_not_understood_is_told_as_it_stands() -> None:
+    assert "by the schedule 0 0 last * *" in Retraining("0 0 last * *", "UTC", 5).words(NOW)
+    assert Retraining("0 0 31 2 *", "UTC", 5).words(NOW) == "the next training; none is scheduled"

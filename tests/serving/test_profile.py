@@ -18,6 +18,7 @@ from serving.api.requests import RecommendRequest
 from serving.desk.desk import Desk
 from serving.person.interests import Interest, inferred_interests, segment
 from serving.person.profile import CorrectRequest, ProfileRequest, correct, profile
+from serving.person.settings import RetentionConfig
 from serving.state.protocol import State, StoredEvent, UserAttributes
 
 NOW = 1_767_225_600_000
@@ -106,9 +107,28 @@ def test_everything_known_is_shown(desk: Desk, state: State) -> None:
     assert uses["events of type view"].kept == "until it is erased"
     assert set(uses) == {
         *(f"events of type {one}" for one in desk.schema.types),
+        "answers that were given",
+        "events that were refused",
         "attributes",
         "consent and preferences",
     }
+
+
+def test_how_long_it_is_kept_is_told_by_type_and_by_what_the_person_allows(desk: Desk, state: State) -> None:
+    limits = {"events": {"view": 90}, "purposes": {"measure": 30, "train": 60}, "served": 14, "dead_letters": 7}
+    desk.retention = RetentionConfig.parse(limits)
+
+    def kept() -> dict[str, str]:
+        shown = profile(desk, ProfileRequest(user_id="ann"), "r")
+        return {one.what: one.kept for one in shown.uses}
+
+    assert kept()["events of type view"] == "90 days"
+    assert kept()["events of type buy"] == "until it is erased", "personalize is allowed and has no end"
+    state.declare("ann", None, [Statement("consent", "personalize", "denied", NOW, "person")])
+    assert (kept()["events of type view"], kept()["events of type buy"]) == ("60 days", "60 days")
+    state.declare("ann", None, [Statement("consent", one, "denied", NOW, "person") for one in ("train", "measure")])
+    assert kept()["events of type buy"] == "30 days"
+    assert (kept()["answers that were given"], kept()["events that were refused"]) == ("14 days", "7 days")
 
 
 def test_a_stranger_sees_an_empty_record(desk: Desk) -> None:
@@ -161,3 +181,10 @@ def test_over_http(client: httpx.Client) -> None:
     assert told["removed_events"] == ["p-1"]
     assert client.post("/v1/profile", json={"user_id": "eve"}).json()["events"] == []
     assert client.post("/v1/profile/correct", json={"user_id": "eve"}).status_code == 400
+
+
+@pytest.mark.parametrize("stored", ["1990-05-01", "1990-05-01T00:00:00", "1990-05-01 00:00:00", "1990-05-01T00:00:00Z"])
+def test_a_date_of_birth_is_shown_as_a_date(desk: Desk, state: State, stored: str) -> None:
+    state.set_attributes([UserAttributes("ann", {"born": stored})])
+    (shown,) = profile(desk, ProfileRequest(user_id="ann"), "r").attributes
+    assert shown.value == "1990-05-01"

@@ -5,8 +5,11 @@ from typing import Any
 import httpx
 import pytest
 
+from features.consent import ConsentRules
+from features.statements import Statement
 from serving.api.requests import RecommendRequest
 from serving.desk.desk import Desk
+from serving.person.profile import CorrectRequest, correct
 from serving.person.users import UsersReply, UsersRequest, change_users, changed_users
 from serving.state.protocol import State
 
@@ -94,3 +97,38 @@ def test_over_http(client: httpx.Client) -> None:
     posted = client.post("/v1/users", json={"users": [{"user_id": "u", "attributes": {"city": "Bern"}}, {}]}).json()
     assert (posted["stored"], posted["rejected"]) == (1, 1)
     assert client.post("/v1/users", json={"users": []}).status_code == 400
+
+
+def said(purpose: str, answer: str) -> Statement:
+    return Statement("consent", purpose, answer, NOW - 1, "person")
+
+
+def test_what_a_user_does_not_allow_is_not_stored_and_said(desk: Desk, state: State) -> None:
+    """Lists or training must be allowed, and for what is demographic that it is shared; measuring needs none."""
+    desk.consent = ConsentRules.parse({"measure": {"unknown": "granted", "basis": "a test"}})
+    state.declare("shares", None, [said("train", "granted"), said("share_demographics", "granted")])
+    state.declare("hides", None, [said("personalize", "granted")])
+    state.declare("left", None, [said("personalize", "denied"), said("share_demographics", "granted")])
+    given = {"city": "Bern", "plan": "pro", "born": "1990-05-01"}
+    users = ("shares", "hides", "left", "silent")
+    reply = post(desk, *({"user_id": one, "attributes": given} for one in users))
+    assert [one.status for one in reply.results] == ["stored", "stored", "not_stored", "not_stored"]
+    assert [one.not_stored for one in reply.results] == [None, ["born"], sorted(given), sorted(given)]
+    assert (reply.stored, reply.not_stored, reply.rejected) == (2, 2, 0)
+    assert state.person("shares").attributes == {"city": "Bern", "born": "1990-05-01"}
+    assert state.person("hides").attributes == {"city": "Bern"}
+    for user in ("left", "silent"):
+        assert (state.person(user).attributes, state.person(user).changes) == ({}, {})
+    assert list(state.user_ids()) == ["hides", "left", "shares"], "nobody is made known by what is not stored"
+
+
+def test_what_was_stored_can_be_removed_after_a_withdrawal(desk: Desk, state: State) -> None:
+    post(desk, {"user_id": "ann", "attributes": {"city": "Bern", "born": "1990-05-01"}})
+    state.declare("ann", None, [said("personalize", "denied"), said("train", "denied")])
+    reply = post(desk, {"user_id": "ann", "attributes": {"city": None, "plan": "pro"}})
+    assert [(one.status, one.not_stored) for one in reply.results] == [("stored", ["plan"])]
+    assert state.person("ann").attributes == {"born": "1990-05-01"}
+    asked = CorrectRequest(user_id="ann", attributes={"born": None, "city": "Rome"})
+    told = correct(desk, asked, "r")
+    assert (told.attributes, told.not_stored) == (["born"], ["city"])
+    assert state.person("ann").attributes == {}

@@ -4,17 +4,14 @@ APScheduler counts weekdays from Monday and wants day of month *and* weekday to 
 content with either. Weekdays are therefore handed over by name, and an expression that restricts both is refused.
 """
 
-import re
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apscheduler.triggers.cron import CronTrigger
 
+from features.cron import DAYS, weekdays
 from features.errors import ConfigError
 from training.retrain.config import ScheduleConfig
-
-DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_PART = re.compile(r"(?P<first>\*|\d|[a-z]{3})(-(?P<last>\d|[a-z]{3}))?(/(?P<step>[1-9]\d*))?")
 
 
 def trigger_of(schedule: ScheduleConfig) -> CronTrigger:
@@ -33,7 +30,7 @@ def trigger_of(schedule: ScheduleConfig) -> CronTrigger:
         raise _no_cron(schedule.cron, "it names both a day of the month and a weekday, which programs read differently")
     try:
         trigger = CronTrigger(
-            minute=minute, hour=hour, day=day, month=month, day_of_week=_weekdays(weekday), timezone=zone
+            minute=minute, hour=hour, day=day, month=month, day_of_week=_named(weekday), timezone=zone
         )
     except ValueError as error:
         raise _no_cron(schedule.cron, str(error)) from None
@@ -42,29 +39,9 @@ def trigger_of(schedule: ScheduleConfig) -> CronTrigger:
     return trigger
 
 
-def _weekdays(field: str) -> str:
+def _named(field: str) -> str:
     """The weekdays of a crontab's field by name. Raises ValueError."""
-    if field == "*":
-        return field
-    chosen: set[int] = set()
-    for part in field.split(","):
-        match = _PART.fullmatch(part)
-        if match is None:
-            raise ValueError(f"{part!r} is no weekday")
-        first, last = (0, 6) if match["first"] == "*" else (_day(match["first"]), _day(match["last"] or match["first"]))
-        if match["step"] and not match["last"]:
-            last = 6
-        last = last + 7 if last < first else last
-        chosen |= {day % 7 for day in range(first, last + 1, int(match["step"] or 1))}
-    return ",".join(DAYS[day] for day in sorted(chosen))
-
-
-def _day(text: str) -> int:
-    if text in DAYS:
-        return DAYS.index(text)
-    if text.isdigit() and int(text) <= 7:
-        return int(text)
-    raise ValueError(f"{text!r} is no weekday")
+    return field if field == "*" else ",".join(DAYS[day] for day in sorted(weekdays(field)))
 
 
 def _no_cron(expression: str, why: str) -> ConfigError:

@@ -9,7 +9,7 @@ from typing import Any
 from features.errors import StateError
 from features.moments import DAY
 from features.tombstones import Tombstones
-from serving.state.erasures import RETRY_DAYS, Erasure, Receipt
+from serving.state.erasures import PSEUDONYMS, RETRY_DAYS, Erasure, Receipt
 from serving.state.redis.connections import Calls
 from serving.state.redis.durability import forget_on_disk
 from serving.state.redis.marks import Marks
@@ -66,7 +66,12 @@ class RedisErasures:
     def tombstones(self) -> Tombstones:
         key = self._marks.settle(self._connections)
         found: Any = self._connections.ask(lambda client: client.hgetall("tb:erased"))
-        return Tombstones(key, {mark: int(text.partition(":")[0]) for mark, text in found.items()})
+        marks = {mark: int(text.partition(":")[0]) for mark, text in found.items()}
+        return Tombstones(key, marks, self.setting(PSEUDONYMS))
+
+    def setting(self, name: str) -> str | None:
+        found = self._connections.ask(lambda client: client.hget("tb:settings", name))
+        return None if found is None else str(found)
 
     def settle(self, name: str, value: str) -> str:
         return str(self._connections.write("settle", name, value))

@@ -1,7 +1,7 @@
 """The `State` of several machines: each write is one script, so that a person's events, what they took and the marks
 by which a repeat is known change together."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from typing import Any
 
@@ -83,6 +83,9 @@ class RedisState(RedisWrites, RedisErasures, RedisFacts):
     def newest_event(self) -> int | None:
         moment = self._connections.read("newest_event")
         return None if moment is None else int(float(moment))
+
+    def written(self, ids: Sequence[str]) -> list[str]:
+        return list(ids)
 
     def check(self) -> None:
         self._connections.ask(lambda client: client.ping())

@@ -181,6 +181,43 @@ local function forget(person)
   call('ZREM', 'tb:people', person)
 end
 
+-- Forgets a person of whom nothing is held any more but what the audit log needs.
+local function forget_nobody(person)
+  local held = 0
+  for _, name in ipairs(PERSONAL) do
+    if name ~= 'audit_keys' then held = held + call('HLEN', key_of(person, name)) end
+  end
+  if held == 0 then forget(person) end
+end
+
+-- Removes at most `limit` events of a person from before a moment, of some types or of all; how many.
+local function drop_old(person, before, limit, types)
+  local rows = {}
+  for _, name in ipairs(call('ZRANGEBYSCORE', key_of(person, 'order'), '-inf', '(' .. before)) do
+    if #rows < limit and (not types or types[string.sub(name, 16)]) then
+      local number = digits(tonumber(string.sub(name, 1, 15)))
+      local row = cjson.decode(call('HGET', key_of(person, 'events'), number))
+      drop_event(person, number, row)
+      rows[#rows + 1] = row
+    end
+  end
+  if #rows > 0 then
+    take_again(person, rows)
+    forget_nobody(person)
+  end
+  return #rows
+end
+
+-- Removes a row of a log; whose it was, or nothing when it was not there.
+local function drop_numbered(table_name, number)
+  local entry = call('XRANGE', log_key(table_name), number .. '-0', number .. '-0')[1]
+  local person = entry and now(entry[2][2])
+  local row = person and call('HGET', key_of(person, table_name), number)
+  if not row then return nil end
+  drop_row(person, table_name, number, cjson.decode(row))
+  return person
+end
+
 local function packed_key(key) return '["' .. key .. '"]' end
 
 local function values_of(key, fields)
