@@ -163,6 +163,7 @@ def _sorted(dataset: DatasetConfig, columns: _Columns) -> EventTable:
         contexts={name: column[order] for name, column in columns.contexts.items()},
         details={name: column[order] for name, column in columns.details.items()},
         requests=None if columns.requests is None else columns.requests[order],
+        arrivals=None if columns.sequence is None or not dataset.timed else columns.sequence[order],
     )
     if columns.ids is None or columns.id_codes is None:
         return _with_ids(table, _derived_ids(table))

@@ -20,6 +20,7 @@ from features.events import AttributeTable, EventTable, Tables
 from features.frames import Engine, Frame, Frames
 from features.pseudonyms import Pseudonyms, pseudonyms_of
 from features.reading import find_files, open_table, read_files
+from features.served import load_served
 from features.tombstones import TOMBSTONES, check_pseudonyms, read_tombstones, without_erased
 
 FOLDERS_ABOVE = 4
@@ -44,7 +45,7 @@ def load_tables(
     users = _load_entities(dataset.users, "users", folder, frames, engine, pseudonyms)
     items = _load_entities(dataset.items, "items", folder, frames, engine)
     consent = load_consent(dataset, folder, frames, engine)
-    tables = Tables(events, users, items, "", consent)
+    tables = Tables(events, users, items, "", consent, load_served(dataset, folder, frames, engine))
     for path in tombstone_files(dataset, folder, frames):
         tombstones = read_tombstones(path)
         check_pseudonyms(tombstones, pseudonyms, path)

@@ -19,7 +19,7 @@ from benchmarks.serving.world import FOLDER, SIZES, build_world
 from features.errors import TailorbirdError
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("latency", "saturation", "overload", "memory", "bulk", "batch", "upsert", "swap", "filters")
+PARTS = ("latency", "saturation", "overload", "memory", "bulk", "batch", "upsert", "swap", "swaps", "filters")
 
 
 @click.command()
@@ -116,7 +116,7 @@ def _measure(part: str, plan: Plan, results: Path) -> dict[str, Any]:
         "upsert": freshness.measure_upsert,
         "filters": filtering.measure_filters,
     }
-    loaded = {"overload": pressure.measure_overload, "swap": swap.measure_swap}
+    loaded = {"overload": pressure.measure_overload, "swap": swap.measure_swap, "swaps": swap.measure_swaps}
     return alone[part](plan) if part in alone else loaded[part](plan, plan.saturation(results))
 
 

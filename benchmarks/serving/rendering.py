@@ -45,6 +45,7 @@ TARGETS = (
     Target("upsert until recommendable, p99", "upsert_p99_s", "–", 1, 1, "s"),
     Target("failed requests during a swap", "swap_failed", "–", 0, 0, ""),
     Target("p99 during a swap over p99 before", "swap_p99_ratio", "–", 2, 2, ""),
+    Target("memory after fifty swaps over that after the first", "swaps_memory_ratio", "–", 1.05, 1.05, ""),
 )
 RECALL = 0.98
 """Least recall@10 under a filter."""

@@ -53,6 +53,8 @@ class Row(BaseModel):
     swap_failed: int | None = None
     swap_p99_ratio: float | None = None
     """p99 while the bundle is swapped over the p99 before."""
+    swaps_memory_ratio: float | None = None
+    """Proportional set size of all workers after fifty swaps over that after the first few."""
     filtered_recall: dict[str, float] | None = None
     """recall@10 against exact filtered search, by share of the items allowed."""
     rates: dict[str, Any] = {}

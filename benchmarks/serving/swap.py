@@ -4,12 +4,14 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.accuracy.measured import BenchmarkError
-from benchmarks.serving.generator import generating
+from benchmarks.serving.generator import Generator, generating
 from benchmarks.serving.latency import calls_for, warm
 from benchmarks.serving.plan import NotYetError, Plan
 from benchmarks.serving.samples import OK, Sample, answered, latency
@@ -24,6 +26,13 @@ TAKEN_UP = 60.0
 """Seconds within which all workers must answer from a promoted bundle."""
 BETWEEN = 5.0
 """Seconds from the end of one swap to the next."""
+SWAPS = 50
+FEW = 5
+"""Swaps whose memory is not counted, and then those whose median is."""
+BREATH = 1.0
+"""Seconds between two of many swaps: the former bundle is freed meanwhile."""
+USUAL = 8.0
+"""Seconds of traffic that are prepared for each of them."""
 LOOK = 0.2
 SURE = 20
 """Answers in a row from one bundle after which a swap is over: connections land on workers unevenly."""
@@ -31,23 +40,51 @@ SURE = 20
 
 def measure_swap(plan: Plan, saturation: float) -> dict[str, Any]:
     """Failed requests, and p99 during swaps over p99 before. Raises NotYetError when no swap happens."""
+    rate, longest = saturation / 2, BEFORE + plan.swaps * (TAKEN_UP + BETWEEN)
+    with _under_traffic(plan, rate, longest, BETWEEN) as (service, swap_to, generator):
+        held = _held(service)
+        time.sleep(BEFORE)
+        spans = [swap_to(number) for number in range(plan.swaps)]
+        generator.stop()
+        done = generator.outcome()
+        return {**_told(done.samples, done.began, spans), "rate": round(rate, 1), **_growth(held, _held(service))}
+
+
+def measure_swaps(plan: Plan, saturation: float) -> dict[str, Any]:
+    """Memory of the workers after many swaps over that after the first few, in which pools fill and code is loaded."""
+    rate = saturation / 4
+    with _under_traffic(plan, rate, SWAPS * USUAL, BREATH) as (service, swap_to, generator):
+        held = []
+        for number in range(SWAPS):
+            swap_to(number)
+            held.append(round(sum(_held(service)), 1))
+        generator.stop()
+        samples = generator.outcome().samples
+    first, last = (median(some) for some in (held[FEW : 2 * FEW], held[-FEW:]))
+    return {
+        "swaps_memory_ratio": round(last / first, 3),
+        "workers_mb_after_each": held,
+        "rate": round(rate, 1),
+        "requests": len(samples),
+        "failed": sum(one.status != OK for one in samples),
+    }
+
+
+@contextmanager
+def _under_traffic(
+    plan: Plan, rate: float, seconds: float, pause: float
+) -> Iterator[tuple[Service, Callable[[int], tuple[float, float]], Generator]]:
+    """A service under an open loop, what makes the n-th swap and tells from when to when, and the load generator."""
     registry = plan.folder / "registry"
     shutil.rmtree(registry, ignore_errors=True)
     bundles = (plan.bundle, twin(plan.bundle, plan.folder / "twin"))
     promote(bundles[0], registry)
-    rate = saturation / 2
-    seconds = BEFORE + plan.swaps * (TAKEN_UP + BETWEEN)
     with tailorbird(plan.state, registry=registry, workers=plan.workers, folder=plan.logs) as service:
         plan.crowd.again()
         warm(plan, service)
-        held = _held(service)
         calls = _long_traffic(plan, round(rate * seconds))
         with generating(calls, port=service.port, loop="open", rate=rate) as generator:
-            time.sleep(BEFORE)
-            spans = [_swap(service, registry, bundles[(number + 1) % 2]) for number in range(plan.swaps)]
-            generator.stop()
-            done = generator.outcome()
-        return {**_told(done.samples, done.began, spans), "rate": round(rate, 1), **_growth(held, _held(service))}
+            yield service, lambda number: _swap(service, registry, bundles[(number + 1) % 2], pause), generator
 
 
 def _long_traffic(plan: Plan, count: int) -> list[Call]:
@@ -71,7 +108,7 @@ def twin(bundle: Path, target: Path) -> Path:
     return target
 
 
-def _swap(service: Service, registry: Path, bundle: Path) -> tuple[float, float]:
+def _swap(service: Service, registry: Path, bundle: Path, pause: float) -> tuple[float, float]:
     """Promote, and await that every answer comes from the new bundle: from when to when."""
     name = str(verify_bundle(bundle)["fingerprint"])[:12]
     start = time.perf_counter()
@@ -84,7 +121,7 @@ def _swap(service: Service, registry: Path, bundle: Path) -> tuple[float, float]
         if not seen:
             time.sleep(LOOK)
     end = time.perf_counter()
-    time.sleep(BETWEEN)
+    time.sleep(pause)
     return start, end
 
 

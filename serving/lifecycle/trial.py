@@ -1,7 +1,7 @@
 """A bundle tried out in a process of its own: hashed, opened, and asked its golden requests.
 
 Hashing a gigabyte takes a core for a second, and a thread of low priority that holds the interpreter's lock makes those
-of high priority wait for the processor with it. A process at the lowest priority takes only what nobody else wants, and
+of high priority wait for the processor with it. A process of low priority takes mostly what nobody else wants, and
 a file on which native code breaks down ends that process and no service.
 """
 
@@ -19,7 +19,8 @@ from serving.golden import check_golden
 from serving.pipeline import Pipeline
 from serving.retrieval.device import Device
 
-NICE = 19
+NICE = 10
+"""A tenth of a core beside a thread that needs all of it: at 19 a machine that is never idle would take minutes."""
 
 
 class Trial:

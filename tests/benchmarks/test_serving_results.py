@@ -19,6 +19,7 @@ from benchmarks.serving.rendering import TARGETS, Target, read_peers, results_pa
 from benchmarks.serving.results import About, put_part, read_rows
 from benchmarks.serving.samples import Sample, percentile, told
 from benchmarks.serving.servers import memory_of, processes, running
+from benchmarks.serving.swap import failures
 
 ABOUT = About(measured="2026-11-22 12:00", commit="abc", hardware="two cores", load=(0.1, 0.2, 0.3), command="python")
 
@@ -112,6 +113,23 @@ def test_the_committed_page_tells_what_was_measured() -> None:
     told = page.read_text(encoding="utf-8") if page.exists() else None
     expected = results_page(rows, read_peers(HERE / "peers.json")) if rows else None
     assert told == expected, "run `python -m benchmarks.serving --render`"
+
+
+def test_what_failed_in_a_swap_is_told_by_phase_and_cause() -> None:
+    def refused(due: float, kind: str = "recommend") -> Sample:
+        return sample(1, 429, kind)._replace(due=due, done=due + 0.01, error="overloaded")
+
+    told = failures([sample(5), refused(1.0), refused(4.5), refused(5.0), refused(9.0, "similar")], 4.0, _during)
+    assert [(one["phase"], one["kind"], one["status"], one["error"], one["requests"]) for one in told] == [
+        ("after", "similar", 429, "overloaded", 1),
+        ("before", "recommend", 429, "overloaded", 1),
+        ("during", "recommend", 429, "overloaded", 2),
+    ]
+    assert told[2]["seconds_after_the_first_swap_began"] == [0.5, 1.0]
+
+
+def _during(one: Sample) -> bool:
+    return 4.0 <= one.due <= 6.0
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.key)
