@@ -54,7 +54,7 @@ class CausalAttention(nn.Module):
         batch, length, dim = x.shape
         packed = self.inputs(x).view(batch, length, 3, self.heads, dim // self.heads)
         query, key, value = packed.permute(2, 0, 3, 1, 4)  # each [B, H, S, D / H]
-        logits = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2) + bias  # [B, H, S, S]
+        logits = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2) + bias.to(query.dtype)  # [B, H, S, S]
         mixed = F.softmax(logits, dim=-1) @ value  # [B, H, S, D / H]
         output: Tensor = self.output(mixed.transpose(1, 2).reshape(batch, length, dim))
         return output
@@ -85,9 +85,15 @@ class GatedResidual(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, *context: Tensor) -> Tensor:
-        inner = self.norm(x)
+        inner = narrow(self.norm(x))
         update: Tensor = self.dropout(torch.sigmoid(self.gate(inner)) * self.layer(inner, *context))
         return x + update
+
+
+def narrow(x: Tensor) -> Tensor:
+    """In the type of autocast, where it is on: converted once, and not by each layer that reads it."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
 class Block(nn.Module):

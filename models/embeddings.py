@@ -1,18 +1,18 @@
 """Encoded attributes as one vector: the mean over a field's codes, summed over fields.
 
 A field has `width` codes side by side; code 0 (PAD) counts for nothing. All fields share one table, because
-one gather and one product are faster than a module per field. In training the gather is `F.embedding_bag`, which
-exports as a loop, so that elsewhere it is written out. A codes, sum of the fields' widths; D dim.
+one gather and one product are faster than a module per field. In training the gather is a sum of `Bags`, which would
+export as a loop, so that elsewhere it is written out. A codes, sum of the fields' widths; D dim.
 """
 
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from features.schema import FieldSize
 from features.vocabulary import UNKNOWN
+from models.bags import Bags
 
 
 class FieldEmbeddings(nn.Module):
@@ -35,22 +35,22 @@ class FieldEmbeddings(nn.Module):
         with torch.no_grad():  # an UNKNOWN that fitting never met must say nothing
             self.table.weight[starts + UNKNOWN] = 0.0
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """int64 [..., A] -> float32 [..., D]."""
-        present = (codes > 0).float()  # [..., A]
-        counts = present @ self.fields  # [..., A]: real codes in the field of each code
-        weights = present / counts.clamp(min=1.0)
+    def forward(self, codes: Tensor | Bags) -> Tensor:
+        """int64 [..., A], or the `bags` of such codes [N, A] -> float32 [..., D]."""
+        if isinstance(codes, Bags):
+            return codes.sums(self.table.weight)
         if self.training:
-            return self._bags(codes + self.shifts, weights)
+            return self.bags(codes).sums(self.table.weight).view(*codes.shape[:-1], -1)
         vectors: Tensor = self.table(codes + self.shifts)  # [..., A, D]
-        return (weights[..., None, :] @ vectors).squeeze(-2)  # [..., D]
+        return (self._weights(codes)[..., None, :] @ vectors).squeeze(-2)  # [..., D]
 
-    def _bags(self, places: Tensor, weights: Tensor) -> Tensor:
-        """The same sum over the real codes alone: most of a wide field is padding, which need not be gathered."""
-        real = weights > 0
-        counts = real.sum(-1).flatten()
-        starts = counts.cumsum(0) - counts
-        vectors: Tensor = F.embedding_bag(
-            places[real], self.table.weight, starts, mode="sum", per_sample_weights=weights[real]
-        )
-        return vectors.view(*places.shape[:-1], -1)
+    def bags(self, codes: Tensor) -> Bags:
+        """The real codes of int64 [..., A] alone: most of a wide field is padding, which need not be gathered."""
+        flat = codes.reshape(-1, codes.shape[-1])
+        return Bags.of(flat + self.shifts, self._weights(flat), len(self.table.weight))
+
+    def _weights(self, codes: Tensor) -> Tensor:
+        """float32 [..., A]: one over the real codes of the field, 0 for PAD."""
+        present = (codes > 0).float()
+        counts = present @ self.fields  # [..., A]: real codes in the field of each code
+        return present / counts.clamp(min=1.0)

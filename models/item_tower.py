@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from features.schema import FieldSize
+from models.bags import Bags
 from models.config import TowerConfig
 from models.dropout import Dropout
 from models.embeddings import FieldEmbeddings
@@ -35,8 +36,8 @@ class ItemTower(nn.Module):
         self.newcomer: Content | None = None
         """Absent until it is fitted; the content of known items stands in for it."""
 
-    def forward(self, id_vectors: Tensor, attribute_codes: Tensor | None = None) -> Tensor:
-        """float32 [N, id_dim] and int64 [N, A] (left out when there are no attributes) -> float32 [N, D]."""
+    def forward(self, id_vectors: Tensor, attribute_codes: Tensor | Bags | None = None) -> Tensor:
+        """float32 [N, id_dim] and int64 [N, A] or bags of it (None without attributes) -> float32 [N, D]."""
         vectors: Tensor = self.id_input(id_vectors)
         if self.content is None or attribute_codes is None:
             return unit(vectors)
@@ -58,7 +59,7 @@ class Content(nn.Module):
         self.output = nn.Linear(2 * dim, dim, bias=False)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, attribute_codes: Tensor) -> Tensor:
+    def forward(self, attribute_codes: Tensor | Bags) -> Tensor:
         vectors: Tensor = self.fields(attribute_codes)
         bent: Tensor = self.output(self.dropout(nn.functional.silu(self.hidden(vectors))))
         return vectors + bent

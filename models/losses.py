@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHUNK = 2048
-"""Rows of logits made at once, which bounds memory."""
+CHUNK = 512
+"""Rows of logits made at once, which bounds memory; few enough for the processor's cache."""
 
 
 def full_softmax_loss(
@@ -24,43 +24,13 @@ def full_softmax_loss(
     """Weighted mean cross-entropy of targets against all items, a scalar.
 
     queries float32 [N, D], targets int64 [N] rows of item_vectors float32 [I, D], weights float32 [N], not
-    all 0. Equals `F.cross_entropy(queries @ item_vectors.T, targets)`, but keeps no [N, I] matrix: the
-    gradient of a chunk of rows is taken at once, and the large matrix is written twice only. No maximum is
-    taken off before the exponential: logits must lie within ±80, as cosines divided by a temperature from
-    .0125 do. `logit_type` bfloat16 makes the large matrix in half the width, three times faster where the
-    processor knows it.
+    all 0. Equals `F.cross_entropy(queries @ item_vectors.T, targets)`; see `_Softmax` for what it asks of the logits.
     """
     share = weights / weights.sum()
+    positives = item_vectors.index_select(0, targets)  # [N, D]
     wide = logit_type or queries.dtype
-    loss: Tensor = _FullSoftmax.apply(queries, item_vectors, targets, share, wide)  # type: ignore[no-untyped-call]
+    loss: Tensor = _Softmax.apply(queries, positives, item_vectors, targets, None, share, wide)  # type: ignore[no-untyped-call]
     return loss
-
-
-class _FullSoftmax(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, queries: Tensor, item_vectors: Tensor, targets: Tensor, share: Tensor, logit_type: torch.dtype
-    ) -> Tensor:
-        positives = item_vectors[targets]  # [N, D]
-        loss = -(share * (queries * positives).sum(1)).sum()
-        query_grad = -share[:, None] * positives
-        item_grad = torch.zeros_like(item_vectors).index_add_(0, targets, -share[:, None] * queries)
-        narrow_queries, narrow_items = queries.to(logit_type), item_vectors.to(logit_type)
-        for start in range(0, len(queries), CHUNK):
-            rows = slice(start, start + CHUNK)
-            exponentials = (narrow_queries[rows] @ narrow_items.T).exp_()  # [chunk, I]
-            total = exponentials.sum(1, dtype=queries.dtype)
-            loss += (share[rows] * total.log()).sum()
-            scale = (share[rows] / total)[:, None]
-            query_grad[rows] += scale * (exponentials @ narrow_items)
-            item_grad += exponentials.T @ (scale * queries[rows]).to(logit_type)
-        ctx.save_for_backward(query_grad, item_grad)
-        return loss
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        query_grad, item_grad = ctx.saved_tensors
-        return query_grad * grad_outputs[0], item_grad * grad_outputs[0], None, None, None
 
 
 def sampled_softmax_loss(
@@ -69,22 +39,83 @@ def sampled_softmax_loss(
     targets: Tensor,
     negative_vectors: Tensor,
     negatives: Tensor,
-    log_expected: Tensor,
+    log_weights: Tensor,
     weights: Tensor,
+    logit_type: torch.dtype | None = None,
 ) -> Tensor:
     """Weighted mean cross-entropy against shared sampled negatives, logQ-corrected, a scalar.
 
     "Sampling-bias-corrected neural modeling" (Yi et al., RecSys 2019). queries and positives float32 [N, D],
-    the positive's vector beside each query; targets int64 [N]; negatives int64 [S] with vectors float32 [S,
-    D], drawn with replacement; log_expected float32 [S], log of the expected number of draws of each item.
-    The sum over corrected negatives estimates the sum over all items but the positive: a negative that is the
-    target is masked, and the positive, which is appended and not drawn, must not be corrected.
+    the positive's vector beside each query; targets int64 [N]; negatives int64 [S], ascending and distinct, with
+    vectors float32 [S, D]; log_weights float32 [S], log of how often each was drawn over how often it was expected.
+    The sum over weighted negatives estimates the sum over all items but the positive: a negative that is the
+    target is left out, and the positive, which is not drawn, must not be corrected. See `_Softmax` for what it asks of
+    the logits.
     """
-    positive_logits = (queries * positives).sum(-1, keepdim=True)  # [N, 1]
-    logits = queries @ negative_vectors.T - log_expected  # [N, S]
-    logits = logits.masked_fill(targets[:, None] == negatives, float("-inf"))
-    nats = torch.logsumexp(torch.cat([positive_logits, logits], dim=1), dim=1) - positive_logits[:, 0]
-    return (nats * weights).sum() / weights.sum()
+    share = weights / weights.sum()
+    at = torch.searchsorted(negatives, targets).clamp(max=len(negatives) - 1)
+    own = torch.where(negatives[at] == targets, at, -1)
+    wide = logit_type or queries.dtype
+    loss: Tensor = _Softmax.apply(  # type: ignore[no-untyped-call]
+        queries, positives, negative_vectors, own, log_weights.exp(), share, wide
+    )
+    return loss
+
+
+class _Softmax(torch.autograd.Function):
+    """Cross-entropy of each query's positive against weighted columns of vectors, which keeps no matrix of logits.
+
+    The gradient of a chunk of rows is taken at once, so that the large matrix is written twice only. No maximum is
+    taken off before the exponential: logits must lie within ±80, as cosines divided by a temperature from .0125 do.
+    A `logit_type` of bfloat16 makes the large matrix in half the width, three times faster where the processor knows
+    it; the positive's own logit is always wide.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        queries: Tensor,
+        positives: Tensor,
+        vectors: Tensor,
+        own: Tensor,
+        column_weights: Tensor | None,
+        share: Tensor,
+        logit_type: torch.dtype,
+    ) -> Tensor:
+        """`own` int64 [N] is the column of a query's positive, which counts once and unweighted, -1 without one."""
+        positive_logits = (queries * positives).sum(1)
+        positive = positive_logits.exp()
+        loss = -(share * positive_logits).sum()
+        query_grad = torch.empty_like(queries)
+        vector_grad = torch.zeros_like(vectors)
+        totals = torch.empty_like(share)
+        narrow_queries, narrow_vectors = queries.to(logit_type), vectors.to(logit_type)
+        narrow_weights = None if column_weights is None else column_weights.to(logit_type)
+        for start in range(0, len(queries), CHUNK):
+            rows = slice(start, start + CHUNK)
+            exponentials = (narrow_queries[rows] @ narrow_vectors.T).exp_()  # [chunk, columns]
+            if narrow_weights is not None:
+                exponentials *= narrow_weights
+            _clear(exponentials, own[rows])
+            totals[rows] = exponentials.sum(1, dtype=queries.dtype) + positive[rows]
+            scale = (share[rows] / totals[rows])[:, None]
+            query_grad[rows] = scale * (exponentials @ narrow_vectors)
+            vector_grad += exponentials.T @ (scale * queries[rows]).to(logit_type)
+        loss += (share * totals.log()).sum()
+        pull = (share * (positive / totals - 1))[:, None]  # [N, 1]
+        ctx.save_for_backward(query_grad.addcmul_(pull, positives), pull * queries, vector_grad)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        grads = (grad * grad_outputs[0] for grad in ctx.saved_tensors)
+        return *grads, None, None, None, None
+
+
+def _clear(rows: Tensor, columns: Tensor) -> None:
+    """Set one column of each row to zero, in place; none where it is -1."""
+    places = columns.clamp(min=0)[:, None]
+    rows.scatter_(1, places, rows.gather(1, places) * (columns < 0)[:, None])
 
 
 def ranking_loss(

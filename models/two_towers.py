@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from features.schema import FieldSize
+from models.bags import Bags
 from models.config import TowerConfig
 from models.item_tower import ItemTower
 from models.user_tower import UserTower, UserTowerInputs
@@ -36,6 +37,7 @@ class TwoTowers(nn.Module):
         self.ids = nn.Parameter(torch.randn(len(item_codes), dim) * dim**-0.5)
         self.item_tower = ItemTower(dim, item_fields, config)
         self.user_tower = UserTower(inputs, config)
+        self._catalogue: Bags | None = None
 
     def id_vectors(self) -> Tensor:
         """float32 [R, E]; zero where there is no trained id."""
@@ -43,8 +45,17 @@ class TwoTowers(nn.Module):
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
         """float32 [n, D] of some rows, or of all."""
-        ids, codes = self.id_vectors(), self.item_codes
         if rows is not None:
-            ids, codes = ids[rows], codes[rows]
-        vectors: Tensor = self.item_tower(ids, codes)
-        return vectors
+            some: Tensor = self.item_tower(self.id_vectors()[rows], self.item_codes[rows])
+            return some
+        every: Tensor = self.item_tower(self.id_vectors(), self._all_codes())
+        return every
+
+    def _all_codes(self) -> Tensor | Bags:
+        """What the item tower reads of the whole catalogue; in training its bags, which are laid out once."""
+        content = self.item_tower.content
+        if not self.training or content is None:
+            return self.item_codes
+        if self._catalogue is None:
+            self._catalogue = content.fields.bags(self.item_codes)
+        return self._catalogue

@@ -35,6 +35,8 @@ FORMAT = 4
 """2: the fingerprint covers the whole manifest, not the hashes of the files alone. 3: item ids, titles and orders are
 mapped files. 4: beside the index stands how many cells are searched for how many items."""
 MANIFEST = "manifest.json"
+HASHED_AT_ONCE = 4 * 2**20
+"""Bytes between two moments at which hashing needs the interpreter's lock, for which requests would wait."""
 _REQUIRED = ("fingerprint", "schema", "files")
 
 
@@ -113,9 +115,23 @@ def open_bundle(path: Path, device: Device = "cpu") -> Bundle:
 
     Raises ConfigError when the device cannot be had.
     """
-    bundle = assemble(path, verify_bundle(path), device)
+    return _of_one_schema(assemble(path, verify_bundle(path), device))
+
+
+def open_verified(path: Path, fingerprint: str, device: Device = "cpu") -> Bundle:
+    """Open a bundle whose files another process has just verified, unless it is another by now.
+
+    Raises BundleError when it is, and ConfigError when the device cannot be had.
+    """
+    manifest = read_manifest(path)
+    if manifest["fingerprint"] != fingerprint:
+        raise BundleError(f"{path} was replaced while it was opened", hint="It is opened again at the next look.")
+    return _of_one_schema(assemble(path, manifest, device))
+
+
+def _of_one_schema(bundle: Bundle) -> Bundle:
     if bundle.schema.fingerprint != bundle.manifest["schema"]:
-        raise BundleError(f"{path} was made for another schema than the one it holds")
+        raise BundleError(f"{bundle.path} was made for another schema than the one it holds")
     return bundle
 
 
@@ -155,9 +171,7 @@ def _read_schema(directory: Path) -> Schema:
 
 def verify_bundle(path: Path) -> dict[str, Any]:
     """The manifest of a bundle whose files are all there and unchanged. Raises BundleError otherwise."""
-    if not (path / MANIFEST).is_file():
-        raise BundleError(f"{path} is no bundle: it has no {MANIFEST}", hint="Give the path that `train` printed.")
-    manifest = _read_manifest(path)
+    manifest = read_manifest(path)
     expected = manifest["files"]
     present = {str(one.relative_to(path)) for one in _files(path)} - {MANIFEST}
     for name in sorted(expected.keys() ^ present):
@@ -188,8 +202,11 @@ def _files(directory: Path) -> Iterator[Path]:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest, part = hashlib.sha256(), bytearray(HASHED_AT_ONCE)
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(part):
+            digest.update(memoryview(part)[:size])
+    return digest.hexdigest()
 
 
 def _write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
@@ -199,8 +216,10 @@ def _write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
     (directory / MANIFEST).write_bytes(_encoded(manifest))
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest, byte by byte as it was written."""
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest, byte by byte as it was written. Raises BundleError otherwise; the files are not looked at."""
+    if not (path / MANIFEST).is_file():
+        raise BundleError(f"{path} is no bundle: it has no {MANIFEST}", hint="Give the path that `train` printed.")
     manifest = _read_json(path / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BundleError(f"{path / MANIFEST} has another format than {FORMAT}; train the bundle again")

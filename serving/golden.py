@@ -6,6 +6,7 @@ the same order wherever scores differ by more than `TIE`.
 
 import json
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,11 @@ def record_golden(pipeline: Pipeline, people: list[tuple[Person, int]], k: int, 
     path.write_text(json.dumps(cases, indent=1), encoding="utf-8")
 
 
-def check_golden(pipeline: Pipeline) -> int:
-    """Run every golden case; returns their number. Raises BundleError at the first that differs."""
+def check_golden(pipeline: Pipeline, pause: float = 0.0) -> int:
+    """Run every golden case; returns their number. Raises BundleError at the first that differs.
+
+    `pause` in seconds lies between two cases: under traffic they are to be like other people's requests.
+    """
     path = pipeline.bundle.path / GOLDEN
     if not path.is_file():
         raise BundleError(f"{GOLDEN} is missing: {pipeline.bundle.path}")
@@ -45,6 +49,7 @@ def check_golden(pipeline: Pipeline) -> int:
                 f"golden case {number} of {len(cases)} is answered otherwise than in training: {difference}",
                 hint="The bundle or its libraries changed; do not serve it.",
             )
+        sleep(pause)
     return len(cases)
 
 

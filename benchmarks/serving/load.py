@@ -193,6 +193,7 @@ class Run:
                 bundle=_text_field(body, b'"bundle":"') if status == OK else "",
                 short=b'"shortfall"' in body,
                 degraded=b'"degraded"' in body,
+                error="" if status == OK else _text_field(body, b'"code":"'),
             )
         )
         if request.then:

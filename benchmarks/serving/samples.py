@@ -32,6 +32,8 @@ class Sample(NamedTuple):
     """Whether the list was shorter than asked for."""
     degraded: bool
     """Whether the answer says that a stage was left out."""
+    error: str = ""
+    """The code of an error, as the answer names it."""
 
     @property
     def milliseconds(self) -> float:

@@ -103,6 +103,7 @@ def _told(samples: list[Sample], began: float, spans: list[tuple[float, float]])
         raise BenchmarkError("too few requests before or during the swap: give more --seconds or --users")
     return {
         "swap_failed": sum(one.status != OK for one in samples),
+        "failures": failures(samples, first, inside),
         "swap_p99_ratio": round(busy["p99_ms"] / calm["p99_ms"], 3),
         "swaps": len(spans),
         "seconds_a_swap": [round(end - start, 2) for start, end in spans],
@@ -111,6 +112,24 @@ def _told(samples: list[Sample], began: float, spans: list[tuple[float, float]])
         "statuses": {str(status): count for status, count in sorted(Counter(one.status for one in samples).items())},
         "bundles": sorted({one.bundle for one in samples if one.bundle}),
     }
+
+
+def failures(samples: list[Sample], first: float, inside: Callable[[Sample], bool]) -> list[dict[str, Any]]:
+    """What became of those that failed: by phase of the run, route, status and error code, with when that was."""
+    found: dict[tuple[str, str, int, str], list[float]] = {}
+    for one in samples:
+        if one.status != OK:
+            phase = "before" if one.done < first else "during" if inside(one) else "after"
+            found.setdefault((phase, one.kind, one.status, one.error), []).append(one.due - first)
+    names = ("phase", "kind", "status", "error")
+    return [
+        {
+            **dict(zip(names, key, strict=True)),
+            "requests": len(moments),
+            "seconds_after_the_first_swap_began": [round(min(moments), 2), round(max(moments), 2)],
+        }
+        for key, moments in sorted(found.items())
+    ]
 
 
 def _within(spans: list[tuple[float, float]]) -> Callable[[Sample], bool]:

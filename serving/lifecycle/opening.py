@@ -16,7 +16,7 @@ from serving.access import guard as access
 from serving.access.guard import Guard
 from serving.access.keys import keys_from_environment
 from serving.access.tokens import tokens_from
-from serving.bundle import open_bundle
+from serving.bundle import open_bundle, open_verified
 from serving.desk.desk import Desk, wall_clock
 from serving.events.served import FLUSH_SECONDS
 from serving.golden import check_golden
@@ -29,6 +29,7 @@ from serving.lifecycle.live import Live
 from serving.lifecycle.registry import read_pointer
 from serving.lifecycle.repeating import Repeating
 from serving.lifecycle.swap import RegistryWatcher, leave_alone, machine_lock
+from serving.lifecycle.trial import Trial
 from serving.lifecycle.worker import Worker
 from serving.person import housekeeping
 from serving.person.housekeeping import Finisher, Keeper, check_retention
@@ -51,6 +52,8 @@ from serving.state import (
 _LOG = logging.getLogger("bentoml.tailorbird")
 READ_SHARE = 0.25
 """Share of the deadline that a read of the store may wait for its lock."""
+BETWEEN_GOLDEN = 0.02
+"""Seconds between two golden requests of a bundle that is opened under traffic."""
 PACKED_BUNDLE = Path(__file__).parents[2] / "bundle"
 """Where a Bento carries its bundle."""
 
@@ -130,7 +133,9 @@ def _worker(
     leave_alone()
     lock, url = machine_lock(Path(registry) if registry else path), environment.get("TAILORBIRD_STATE", DEFAULT_URL)
     starter = None if in_memory(url) else MergeStarter(live, absolute_url(url), config.merge_items)
-    watcher = RegistryWatcher(Path(registry), live, log, open_checked, lock) if registry else None
+    trial = Trial(config.device)
+    open_beside = partial(open_checked, trial=trial)
+    watcher = RegistryWatcher(Path(registry), live, log, open_beside, lock, trial.stop) if registry else None
     place = environment.get("TAILORBIRD_CONFIG")
     reach = reach_of(Path(place) if place else None, _run_and_registry(path, registry))
     check_retention(config.retention, live.desk.schema.types, timed=live.desk.schema.timed)
@@ -139,13 +144,13 @@ def _worker(
     served = desk.served
     threads = [
         *([Repeating("served", served.flush, FLUSH_SECONDS)] if served else []),
-        Repeating("erasures", finisher.look, housekeeping.FINISH_SECONDS, swap.NICENESS),
-        Repeating("retention", keeper.look, housekeeping.EXPIRE_SECONDS, swap.NICENESS),
+        Repeating("erasures", finisher.look, housekeeping.FINISH_SECONDS),
+        Repeating("retention", keeper.look, housekeeping.EXPIRE_SECONDS),
         Repeating("keys", guard.look, access.LOOK_SECONDS),
         Repeating("items", ItemFollower(live, log, open_checked).look, changes.LOOK_SECONDS),
-        Repeating("merges", MergeMapper(live, log, lock).look, merging.LOOK_SECONDS, swap.NICENESS),
+        Repeating("merges", MergeMapper(live, log, lock).look, merging.LOOK_SECONDS),
         *([Repeating("merging", starter.look, merging.LOOK_SECONDS)] if starter else []),
-        *([Repeating("registry", watcher.look, swap.LOOK_SECONDS, swap.NICENESS)] if watcher else []),
+        *([Repeating("registry", watcher.look, swap.LOOK_SECONDS)] if watcher else []),
     ]
     return Worker(live, guard, threads, watcher, starter, _told_losses(state))
 
@@ -164,13 +169,15 @@ def _run_and_registry(bundle: Path, registry: str | None) -> list[Path]:
     return [*([run] if (run / "run.json").exists() else []), *([Path(registry)] if registry else [])]
 
 
-def open_snapshot(path: Path, log: ItemLog, newest_events: int, device: Device = "cpu") -> Snapshot:
+def open_snapshot(
+    path: Path, log: ItemLog, newest_events: int, device: Device = "cpu", trial: Trial | None = None
+) -> Snapshot:
     """Open a bundle with what was merged beside it. Raises BundleError or ConfigError when it must not answer.
 
     The golden answers are given once, by the bundle as it was trained, so that a wrong one never serves and a right
-    one is warm.
+    one is warm. Under traffic a `trial` has first hashed the files and asked the same elsewhere.
     """
-    bundle = open_bundle(path, device)
+    bundle = open_bundle(path, device) if trial is None else open_verified(path, trial(path), device)
     longest = bundle.settings.max_events
     if newest_events < longest:
         raise ConfigError(
@@ -178,5 +185,5 @@ def open_snapshot(path: Path, log: ItemLog, newest_events: int, device: Device =
             field="serving.newest_events",
             hint=f"Set it to {longest} or more, or train with a smaller pipeline.max_events.",
         )
-    check_golden(Pipeline(bundle))
+    check_golden(Pipeline(bundle), 0.0 if trial is None else BETWEEN_GOLDEN)
     return with_merges(bundle, log)

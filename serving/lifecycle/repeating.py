@@ -1,8 +1,10 @@
-"""A thread that looks at something again and again until it is stopped; no error ends it."""
+"""A thread that looks at something again and again until it is stopped; no error ends it.
+
+It has the priority of those that answer: all of them share the interpreter's lock, and whoever hands it to a thread
+that the system does not run waits for as long as that thread does.
+"""
 
 import logging
-import os
-import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -15,12 +17,11 @@ _LOG = logging.getLogger("bentoml.tailorbird")
 class Repeating:
     """Calls `look`, waits, and calls it again."""
 
-    def __init__(self, name: str, look: Callable[[], None], seconds: float, niceness: int = 0) -> None:
-        """`seconds` lie between the end of one look and the next; a nice thread gives way to those that answer."""
+    def __init__(self, name: str, look: Callable[[], None], seconds: float) -> None:
+        """`seconds` lie between the end of one look and the next."""
         self._name = name
         self._look = look
         self._seconds = seconds
-        self._niceness = niceness
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tailorbird-{name}", daemon=True)
         self._trouble: str | None = None
@@ -36,8 +37,6 @@ class Repeating:
             self._thread.join()
 
     def _run(self) -> None:
-        if self._niceness and sys.platform == "linux":  # where a thread has a priority of its own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
         while not self._stopped.wait(self._seconds):
             try:
                 self._look()

@@ -12,10 +12,10 @@ import weakref
 from collections.abc import Callable
 from ctypes import CDLL
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from features.errors import StateError, TailorbirdError
-from serving.bundle import Bundle
+from serving.bundle import MANIFEST, Bundle, read_manifest
 from serving.items.changes import up_to_date
 from serving.items.snapshot import Snapshot
 from serving.lifecycle.live import Live
@@ -24,10 +24,10 @@ from serving.lifecycle.registry import REGISTRY, read_pointer
 from serving.metrics import BUNDLE_REFUSED, SWAPS
 from serving.state.item_log import ItemLog
 
-NICENESS = 10
-"""Priority of opening a bundle under traffic: hashing a gigabyte takes a core that requests need."""
 LOOK_SECONDS = 0.4
 """Between two looks at the registry."""
+
+_Stamp: TypeAlias = tuple[int, int] | None
 
 _LOG = logging.getLogger("bentoml.tailorbird")
 
@@ -49,37 +49,45 @@ class RegistryWatcher:
         log: ItemLog,
         open_snapshot: Callable[[Path], Snapshot],
         lock: Path,
+        break_off: Callable[[], None] = lambda: None,
     ) -> None:
-        """`open_snapshot` opens a bundle, checked and warm, or raises; `lock` is held while it does."""
+        """`open_snapshot` opens a bundle, checked and warm, or raises; `lock` is held while it does.
+
+        `break_off` makes it raise soon, as the attribute of that name.
+        """
         self.refusal: Refusal | None = None
         self._registry = registry
         self._live = live
         self._log = log
         self._open = open_snapshot
         self._lock = lock
-        self._seen: tuple[int, int] | None = None
+        self.break_off = break_off
+        """Let a bundle that is just being opened be, because the worker ends."""
+        self._target = live.snapshot.main.path
+        self._seen: tuple[_Stamp, _Stamp] | None = None
         self._leaving: list[weakref.ref[Bundle]] = []
 
     def look(self) -> None:
-        """Follow the pointer if it changed, unless another worker of this machine is just doing so.
+        """Follow the pointer if it or the bundle there changed, unless another worker of this machine is just doing so.
 
         Raises StateError when the log of item changes does not answer, without which no bundle is right.
         """
         self._free()
-        if self._stamp() == self._seen:
+        if self._seen == (_stamp(self._registry / REGISTRY), _stamp(self._target / MANIFEST)):
             return
         with only_one(self._lock) as ours:
             if ours:
                 self._log.newest()
-                self._seen = self._stamp()
                 self._follow()
 
     def _follow(self) -> None:
-        name = str(self._registry / REGISTRY)
+        pointer, name = _stamp(self._registry / REGISTRY), str(self._registry / REGISTRY)
+        self._seen = pointer, _stamp(self._target / MANIFEST)
         try:
-            path = read_pointer(self._registry).live
-            name = str(path)
-            if path != self._live.snapshot.main.path:
+            self._target = path = read_pointer(self._registry).live
+            self._seen, name = (pointer, _stamp(path / MANIFEST)), str(path)
+            present = self._live.snapshot.main
+            if path != present.path or read_manifest(path)["fingerprint"] != present.fingerprint:
                 self._swap(path)
             self._settle(None)
         except StateError:
@@ -115,13 +123,14 @@ class RegistryWatcher:
             self._leaving = [one for one in self._leaving if one not in gone]
             trim_memory()
 
-    def _stamp(self) -> tuple[int, int] | None:
-        """What changes whenever the pointer is written: it is always a new file."""
-        try:
-            status = (self._registry / REGISTRY).stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns
+
+def _stamp(path: Path) -> _Stamp:
+    """What changes whenever a file is written that is never written to, but replaced; None when it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def machine_lock(served: Path) -> Path:

@@ -62,6 +62,8 @@ class Worker:
 
     def close(self) -> None:
         """Stop the threads and give back the store."""
+        if self._watcher:
+            self._watcher.break_off()
         for thread in self._threads:
             thread.stop()
         if self._starter:

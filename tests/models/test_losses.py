@@ -1,5 +1,6 @@
 """Each loss equals its slow and obvious form; the sampled one shows its trap."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,11 @@ def problem(targets: int, items: int, dim: int = 6) -> tuple[Tensor, Tensor, Ten
 
 
 def plain_cross_entropy(queries: Tensor, targets: Tensor, vectors: Tensor, weights: Tensor) -> Tensor:
-    nats = F.cross_entropy(queries @ vectors.T, targets, reduction="none")
+    return plain_cross_entropy_of(queries @ vectors.T, targets, weights)
+
+
+def plain_cross_entropy_of(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    nats = F.cross_entropy(logits, targets, reduction="none")
     return (nats * weights).sum() / weights.sum()
 
 
@@ -40,6 +45,20 @@ def test_a_weight_of_zero_takes_an_example_out() -> None:
     torch.testing.assert_close(found, full_softmax_loss(queries[:3], targets[:3], vectors, weights[:3]))
 
 
+def test_sampled_softmax_is_its_formula_with_its_gradients() -> None:
+    queries, targets, vectors, weights = problem(CHUNK + 37, 50)
+    positives = vectors.detach()[targets].requires_grad_()
+    rows, log_weights = torch.arange(3, 50, 2), torch.randn(24, dtype=torch.float64)
+    negatives = vectors.detach()[rows].requires_grad_()
+    found = sampled_softmax_loss(queries, positives, targets, negatives, rows, log_weights, weights)
+    logits = (queries @ negatives.T + log_weights).masked_fill(targets[:, None] == rows, float("-inf"))
+    with_positive = torch.cat([(queries * positives).sum(1, keepdim=True), logits], dim=1)
+    expected = plain_cross_entropy_of(with_positive, torch.zeros_like(targets), weights)
+    torch.testing.assert_close(found, expected)
+    given = (queries, positives, negatives)
+    torch.testing.assert_close(torch.autograd.grad(found * 3, given), torch.autograd.grad(expected * 3, given))
+
+
 class TestLogQ:
     """With 200,000 draws from a skewed proposal, the corrected sampled loss is the full softmax."""
 
@@ -52,9 +71,11 @@ class TestLogQ:
         return drawn, (self.DRAWS * self.PROPOSAL[drawn]).log()
 
     def sampled(self, drawn: Tensor, log_expected: Tensor) -> float:
-        positives, negatives = self.VECTORS[self.TARGETS], self.VECTORS[drawn]
+        distinct, first, times = np.unique(drawn.numpy(), return_index=True, return_counts=True)
+        log_weights = torch.from_numpy(times).log() - log_expected[torch.from_numpy(first)]
+        rows = torch.from_numpy(distinct)
         return sampled_softmax_loss(
-            self.QUERIES, positives, self.TARGETS, negatives, drawn, log_expected, self.WEIGHTS
+            self.QUERIES, self.VECTORS[self.TARGETS], self.TARGETS, self.VECTORS[rows], rows, log_weights, self.WEIGHTS
         ).item()
 
     def mean(self, nats: Tensor) -> float:

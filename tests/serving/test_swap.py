@@ -167,6 +167,27 @@ def test_a_registry_that_breaks_changes_nothing(opened: Opened, registry: Path, 
     assert answer(live) == before
 
 
+def test_another_bundle_at_the_same_path_is_noticed_by_its_fingerprint(
+    opened: Opened, registry: Path, bundles: tuple[Path, Path], tmp_path: Path
+) -> None:
+    live, watcher = opened
+    place = tmp_path / "bundle"
+    shutil.copytree(bundles[0], place)
+    promote(place, registry)
+    watcher.look()
+    first = answer(live).bundle
+    shutil.rmtree(place)
+    watcher.look()
+    assert watcher.refusal is not None
+    assert "is no bundle" in watcher.refusal.reason
+    shutil.copytree(bundles[1], tmp_path / "trained again")
+    (tmp_path / "trained again").rename(place)
+    watcher.look()
+    assert watcher.refusal is None
+    assert live.snapshot.main.path == place
+    assert answer(live).bundle not in {first, ""}
+
+
 def test_one_worker_of_a_machine_at_a_time(
     opened: Opened, registry: Path, bundles: tuple[Path, Path], tmp_path: Path
 ) -> None:

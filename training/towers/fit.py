@@ -17,6 +17,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import pytorch_lightning as lightning
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
@@ -47,6 +48,8 @@ CHECKPOINT = "last"
 MIN_STEPS = 100
 MIN_WINDOWS = 8
 TOP = 10
+WHOLE = 20_000
+"""Rows up to which a step makes the vectors of all items, and not only of those that it needs."""
 
 
 class TowerFitConfig(StrictConfig):
@@ -140,33 +143,47 @@ class TowerFitting(lightning.LightningModule):
     def _full(self, batch: dict[str, Tensor]) -> Tensor:
         with self._narrow():
             vectors = self.model.item_vectors()
-            states = user_states(self.model.user_tower, vectors[batch["item_rows"]], batch)
+            states = user_states(self.model.user_tower, F.embedding(batch["item_rows"], vectors), batch)
         chosen = batch["weights"] > 0  # [B, S]
         queries = states[chosen] / self._towers.temperature  # [N, D]
         targets = self.place[batch["targets"][chosen]]
         return full_softmax_loss(
-            queries, targets, vectors[self.rivals], batch["weights"][chosen], narrow_type(self.device.type)
+            queries,
+            targets,
+            vectors.index_select(0, self.rivals),
+            batch["weights"][chosen],
+            narrow_type(self.device.type),
         )
 
     def _sampled(self, batch: dict[str, Tensor]) -> Tensor:
         assert self.negatives is not None
         chosen = batch["weights"] > 0
         targets = batch["targets"][chosen]  # [N]
-        drawn, log_expected = (one.to(self.device) for one in self.negatives.draw())  # [S]
-        rows, places = torch.unique(torch.cat([batch["item_rows"].flatten(), targets, drawn]), return_inverse=True)
-        read, of_targets, of_drawn = places.split([batch["item_rows"].numel(), len(targets), len(drawn)])
+        drawn, log_weights = (one.to(self.device) for one in self.negatives.draw())  # [S]
         with self._narrow():
-            vectors = self.model.item_vectors(rows)
-            states = user_states(self.model.user_tower, vectors[read.view_as(batch["item_rows"])], batch)
+            vectors, (read, of_targets, of_drawn) = self._vectors_of(batch["item_rows"], targets, drawn)
+            states = user_states(self.model.user_tower, F.embedding(read, vectors), batch)
         return sampled_softmax_loss(
             states[chosen] / self._towers.temperature,
-            vectors[of_targets],
+            vectors.index_select(0, of_targets),
             targets,
-            vectors[of_drawn],
+            vectors.index_select(0, of_drawn),
             drawn,
-            log_expected,
+            log_weights,
             batch["weights"][chosen],
+            narrow_type(self.device.type),
         )
+
+    def _vectors_of(self, *rows: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """Vectors of at least the given rows, float32 [n, D], and where each of the given rows stands among them.
+
+        A small catalogue goes through the item tower whole, because its attributes are laid out already.
+        """
+        if len(self.model.item_codes) <= WHOLE:
+            return self.model.item_vectors(), rows
+        distinct, places = torch.unique(torch.cat([one.flatten() for one in rows]), return_inverse=True)
+        split = places.split([one.numel() for one in rows])
+        return self.model.item_vectors(distinct), [at.view_as(one) for at, one in zip(split, rows, strict=True)]
 
     def _narrow(self) -> torch.autocast:
         """Matrix products of both towers in bfloat16 where that is native; sums, norms and vectors stay float32."""
@@ -197,6 +214,7 @@ class TowerFitting(lightning.LightningModule):
             lr=self._fit.learning_rate,
             betas=(0.9, 0.98),
             weight_decay=self._fit.weight_decay,
+            fused=True,
         )
         warmup = self._fit.warmup_steps
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / (warmup + 1)))

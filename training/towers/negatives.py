@@ -1,7 +1,7 @@
 """Negatives for the sampled softmax: half drawn evenly, half as often as items are targets.
 
 The even half sees every item that ever was a target; the popular half is where the softmax has its mass. R item rows,
-S negatives.
+S negatives, S' of them distinct.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from features.arrays import IntArray
 
 
 class Negatives:
-    """Draws S rows with replacement, and says how often each was to be expected."""
+    """Draws S rows with replacement; a row that came several times stands once, and weighs as much."""
 
     def __init__(self, occurrences: IntArray, count: int) -> None:
         rows = np.flatnonzero(occurrences)
@@ -24,7 +24,8 @@ class Negatives:
         self._count = count
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """Rows int64 [S] and the log of the expected number of draws of each, float32 [S]."""
+        """Distinct rows int64 [S'], ascending, and the log of draws over expected draws of each, float32 [S']."""
         places = torch.rand(self._count, dtype=torch.float64)
         drawn = torch.searchsorted(self._cumulative, places).clamp(max=len(self._cumulative) - 1)
-        return self._rows[drawn], self._log_expected[drawn]
+        distinct, times = torch.unique(drawn, return_counts=True)
+        return self._rows[distinct], times.log() - self._log_expected[distinct]

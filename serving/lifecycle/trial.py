@@ -1,0 +1,77 @@
+"""A bundle tried out in a process of its own: hashed, opened, and asked its golden requests.
+
+Hashing a gigabyte takes a core for a second, and a thread of low priority that holds the interpreter's lock makes those
+of high priority wait for the processor with it. A process at the lowest priority takes only what nobody else wants, and
+a file on which native code breaks down ends that process and no service.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from features.errors import BundleError, TailorbirdError
+from serving.bundle import open_bundle
+from serving.golden import check_golden
+from serving.pipeline import Pipeline
+from serving.retrieval.device import Device
+
+NICE = 19
+
+
+class Trial:
+    """Tries bundles out, one after the other."""
+
+    def __init__(self, device: Device = "cpu") -> None:
+        """`device` as the service has it."""
+        self._device = device
+        self._changing = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._stopped = False
+
+    def __call__(self, path: Path) -> str:
+        """The fingerprint of a bundle that is whole and answers right. Raises BundleError with what is wrong."""
+        with self._changing:
+            if self._stopped:
+                raise BundleError(f"{path} was not tried out, because the service ends")
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "serving.lifecycle.trial", str(path), self._device],
+                cwd=Path(__file__).parents[2],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        said, _ = self._process.communicate()
+        if self._process.returncode:
+            raise BundleError(f"the process that tried out {path} ended with exit status {self._process.returncode}")
+        told = json.loads(said)
+        if "fingerprint" not in told:
+            raise BundleError(**told)
+        return str(told["fingerprint"])
+
+    def stop(self) -> None:
+        """Break off a trial, and begin no other."""
+        with self._changing:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
+
+
+def told_of(path: Path, device: Device) -> dict[str, Any]:
+    """The bundle's fingerprint, or the message and hint of what is wrong with it."""
+    try:
+        bundle = open_bundle(path, device)
+        check_golden(Pipeline(bundle))
+    except TailorbirdError as error:
+        return {"message": error.message, "hint": error.hint}
+    except Exception as error:
+        return {"message": f"it could not be opened: {type(error).__name__}"}
+    return {"fingerprint": bundle.fingerprint}
+
+
+if __name__ == "__main__":
+    os.nice(NICE)
+    sys.stdout.write(json.dumps(told_of(Path(sys.argv[1]), sys.argv[2])))  # type: ignore[arg-type]  # from `Trial`
