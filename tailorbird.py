@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from features.shards.command import prepare_command
+
 if TYPE_CHECKING:
     from features.frames import Frames
     from serving.bundle import Bundle
@@ -252,6 +254,9 @@ def check(config: Path, show_ids: bool, output: Path) -> None:
     write(report, output)
     click.echo(report.to_table(show_ids))
     sys.exit(1 if report.errors else 0)
+
+
+main.add_command(prepare_command)
 
 
 @main.command("train")

@@ -36,6 +36,8 @@ from training.steps import (
     ranked_stage,
     transition_settings,
 )
+from training.towers.fit import fit_part
+from training.towers.processes import joined
 
 SHIFT_MOMENTS = 500
 
@@ -59,9 +61,11 @@ class FirstFit(NamedTuple):
 def train(config: TrainingConfig, folder: Path, run: Path, frames: Frames | None = None) -> Path:
     """Check and read what `config.dataset` names, train on it, and return the path of the bundle.
 
-    Raises DataError when a check finds an error; nothing is repaired.
+    Started by `torchrun`, the first process does all this, and the others fit towers with it. Raises DataError when a
+    check finds an error; nothing is repaired.
     """
-    return train_on(config, checked_tables(config, folder, run, frames), run)
+    with joined(fit_part):
+        return train_on(config, checked_tables(config, folder, run, frames), run)
 
 
 def checked_tables(config: TrainingConfig, folder: Path, run: Path, frames: Frames | None = None) -> Tables:

@@ -53,13 +53,13 @@ def _write(dataset: DatasetConfig, rows: Any, output: Path, part_events: int) ->
         """One task: all rows of a range of users. A bad row is told, not thrown: tasks would be tried again."""
         from pyspark import TaskContext
 
-        table = pa.Table.from_batches(batches) if (batches := list(batches)) else None
-        if table is None or table.num_rows == 0:
+        rows = [batch for batch in batches if batch.num_rows]
+        if not rows:
             return
         path = Path(folder) / part_file(TaskContext.get().partitionId())
         summary: dict[str, Any] = {"file": path.name, "users": 0, "events": 0, "types": []}
         try:
-            summary |= write_rows(dataset, table, path)._asdict()
+            summary |= write_rows(dataset, pa.Table.from_batches(rows), path)._asdict()
         except DataError as error:
             summary |= {"error": error.message, "field": error.field, "hint": error.hint}
         empty = dict.fromkeys(("error", "field", "hint"))

@@ -4,7 +4,6 @@ An engine only brings the rows together. Here they are decoded, ordered and code
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from features.events import EventTable, Strings
 from features.shards.layout import Part
 
 _FIELD = "dataset.events"
+_COLUMNS = ("type_codes", "moments", "values", "event_ids")
 
 
 def write_rows(dataset: DatasetConfig, rows: pa.Table, path: Path) -> Part:
@@ -74,23 +74,22 @@ def read_parts(dataset: DatasetConfig, paths: Sequence[Path]) -> EventTable:
     starts = np.cumsum([0, *(len(table.users) for table in tables)])
     user_codes = [table.user_codes + start for table, start in zip(tables, starts.tolist(), strict=False)]
     item_codes = [np.searchsorted(items, table.items).astype(np.int64)[table.item_codes] for table in tables]
-    first = tables[0]
-    return replace(
-        first,
-        users=np.concatenate([table.users for table in tables]),
+    first, columns = tables[0], {name: _joined(tables, name) for name in _COLUMNS}
+    columns["requests"] = None if first.requests is None else _joined(tables, "requests")
+    return EventTable(
+        users=_joined(tables, "users"),
         items=items,
+        types=first.types,
         user_codes=np.concatenate(user_codes),
         item_codes=np.concatenate(item_codes),
-        **{
-            name: np.concatenate([getattr(table, name) for table in tables])
-            for name in ("type_codes", "moments", "values", "event_ids")
-        },
         contexts={name: np.concatenate([table.contexts[name] for table in tables]) for name in first.contexts},
         details={name: np.concatenate([table.details[name] for table in tables]) for name in first.details},
-        requests=None
-        if first.requests is None
-        else np.concatenate([table.requests for table in tables if table.requests is not None]),
+        **columns,
     )
+
+
+def _joined(tables: Sequence[EventTable], name: str) -> Any:
+    return np.concatenate([getattr(table, name) for table in tables])
 
 
 def _part(dataset: DatasetConfig, path: Path) -> EventTable:

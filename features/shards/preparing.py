@@ -36,12 +36,11 @@ def prepare(dataset: DatasetConfig, folder: Path, tables: TablesConfig, *, check
     if check:
         _check(dataset, folder, tables, output)
     parts = _write(dataset, frame, output, tables)
-    counts = np.sum([part.types for part in parts], axis=0, dtype=np.int64) if parts else np.zeros(1, np.int64)
-    if counts.sum() == 0:
+    if not parts:
         raise DataError(
             "the table of events is empty", field="dataset.events.path", hint="There is nothing to prepare."
         )
-    require_positive(dataset, counts)
+    require_positive(dataset, np.array([part.types for part in parts]).sum(axis=0))
     prepared = Prepared(tuple(parts), tables.engine, meaning_of(dataset), sources_of(_files(dataset, folder)))
     write_list(prepared, output)
     return prepared
@@ -57,9 +56,7 @@ def read_prepared(dataset: DatasetConfig, folder: Path, tables: TablesConfig) ->
 def prepared_folder(folder: Path, tables: TablesConfig) -> Path:
     """Where shards lie; a relative path starts at the folder of the config file. Raises `ConfigError`."""
     if tables.prepared is None:
-        raise ConfigError(
-            "no folder is named for prepared events", field="tables.prepared", hint="Name one, or --output."
-        )
+        raise ConfigError("no folder is named for prepared events", field="tables.prepared", hint="Name one.")
     return folder / tables.prepared
 
 

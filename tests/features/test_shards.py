@@ -56,7 +56,7 @@ def log(count: int = 4_000, people: int = 90) -> pd.DataFrame:
             "n": draw.integers(0, 3, count),
             "amount": np.where(draw.random(count) < 0.5, np.nan, draw.random(count)),
             "slot": draw.integers(1, 9, count).astype(float),
-            "request": np.where(draw.random(count) < 0.5, None, "r1"),
+            "request": draw.choice(np.array(["r1", None], dtype=object), count),
             "device": draw.choice(np.array(["phone", "tv, old", None], dtype=object), count),
             "heat": np.where(draw.random(count) < 0.2, np.nan, draw.integers(0, 5, count).astype(float)),
             "since": base.tz_localize(None) - pd.to_timedelta(draw.integers(0, 9, count), unit="D"),
