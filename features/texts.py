@@ -47,6 +47,12 @@ class Texts(Sequence[str]):
             raise IndexError(f"there are {count} texts, none at {place}")
         return self.encoded(place % count).decode("utf-8", "surrogatepass")
 
+    def at(self, places: IntArray) -> list[str]:
+        """The texts at many places, int64 [n], each from 0 to the last."""
+        starts, ends = self.offsets[places].tolist(), self.offsets[places + 1].tolist()
+        content = self._bytes
+        return [str(content[start:end], "utf-8", "surrogatepass") for start, end in zip(starts, ends, strict=True)]
+
     def encoded(self, place: int) -> bytes:
         """The UTF-8 of one text."""
         start, end = self.offsets[place : place + 2].tolist()

@@ -57,7 +57,7 @@ class Vocabulary:
             find = self._rows.get
             return np.fromiter((find(one, UNKNOWN) for one in outside), dtype=np.int64)
         asked = list(outside)
-        rows = self._saved.rows(asked)
+        rows = self._saved.rows(asked) if asked else np.empty(0, dtype=np.int64)
         if self._fresh:
             for place in np.flatnonzero(rows == UNKNOWN).tolist():
                 rows[place] = self._rows.get(asked[place], UNKNOWN)
@@ -70,6 +70,12 @@ class Vocabulary:
         if self._saved is not None and row < self._first:
             return self._saved.texts[row - RESERVED]
         return self._fresh[row - self._first]
+
+    def ids_of(self, rows: IntArray) -> list[str]:
+        """The ids of many rows. Raises IndexError for a reserved or absent row."""
+        if self._saved is None or len(rows) == 0 or int(rows.max()) >= self._first or int(rows.min()) < RESERVED:
+            return [self.id_of(row) for row in rows.tolist()]
+        return self._saved.texts.at(rows - RESERVED)
 
     def extended(self, ids: Iterable[str]) -> Self:
         """A vocabulary with unseen ids appended in the order given; known rows stay where they are."""

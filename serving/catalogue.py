@@ -47,6 +47,13 @@ class Catalogue:
         """The name of an item, if the data set has names."""
         return self.titles[row] or None if len(self.titles) else None
 
+    def titles_of(self, rows: IntArray) -> list[str | None]:
+        """The names of several items."""
+        if not len(self.titles):
+            return [None] * len(rows)
+        names = self.titles.at(rows) if isinstance(self.titles, Texts) else [self.titles[row] for row in rows.tolist()]
+        return [name or None for name in names]
+
     @classmethod
     def of(
         cls,

@@ -219,23 +219,20 @@ class Pipeline:
 
     def _items(self, made: Listed, order: IntArray, reasons: list[tuple[Reason, ...]]) -> tuple[RankedItem, ...]:
         heads, catalogue, ids = self.bundle.schema.heads, self.bundle.catalogue, self.bundle.schema.items
-        candidates, scores, probabilities = made.candidates, made.scores, made.probabilities
+        rows, probabilities = made.candidates.rows[order], made.probabilities
         by_head = [()] * len(order) if probabilities is None else probabilities[order].tolist()
-        items = []
-        for index, row, score, chances, why in zip(
-            order.tolist(), candidates.rows[order].tolist(), scores[order].tolist(), by_head, reasons, strict=True
-        ):
-            items.append(
-                RankedItem(
-                    item_id=ids.id_of(row),
-                    score=score,
-                    probabilities=dict(zip(heads, chances, strict=False)),
-                    sources=made.sources_of(index),
-                    title=catalogue.title(row),
-                    reasons=why,
-                )
+        columns = (ids.ids_of(rows), made.scores[order].tolist(), by_head, catalogue.titles_of(rows), reasons)
+        return tuple(
+            RankedItem(
+                item_id=item_id,
+                score=score,
+                probabilities=dict(zip(heads, chances, strict=False)),
+                sources=made.sources_of(index),
+                title=title,
+                reasons=why,
             )
-        return tuple(items)
+            for index, item_id, score, chances, title, why in zip(order.tolist(), *columns, strict=True)
+        )
 
     def _plain(self, row: int, score: float, kind: str) -> RankedItem:
         title = self.bundle.catalogue.title(int(row))

@@ -7,7 +7,7 @@ R rows, n steps of an epoch. A multiplication and its addition are two operation
     linear layers   2 P (blocks · (6 D² + 3 H D) + D²)      attention in and out 4 D², two gates 2 D², SwiGLU 3 H D
     attention       4 Q D · blocks                          queries with keys, weights with values
     item tower      2 n R (D² or, with attributes, 5 D²)    once a step, for all rows
-    softmax         2 N D I                                 over the whole catalogue, in the type of `logit_type`
+    softmax         2 N D I                                 over the catalogue or the negatives, in `logit_type`
 
 and twice that again for the gradients. Padding, element-wise work and the optimiser are not needed by this count: they
 are what the reached share of the matrix rate lacks.
@@ -47,15 +47,14 @@ class Operations(NamedTuple):
 
 
 def epoch_operations(data: TowerData, towers: TowerConfig, fit: TowerFitConfig) -> Operations:
-    """What one epoch over all windows needs. Raises ValueError when negatives are sampled."""
+    """What one epoch over all windows needs; of a sampled softmax, every negative drawn is a column."""
     rows = len(data.item_codes)
-    if rows > fit.max_full_softmax:
-        raise ValueError(f"operations are counted for the full softmax; {rows} rows are above max_full_softmax")
+    columns = rows if rows <= fit.max_full_softmax else fit.negatives
     lengths = data.windows.lengths
     steps = len(batch_plan(lengths, fit, seed=0))
     targets = int((data.windows.weights > 0).sum())
     dense = user_tower(lengths, towers) + steps * item_tower(rows, towers, attributes=bool(data.item_fields))
-    return Operations(FORWARD_AND_BACKWARD * dense, FORWARD_AND_BACKWARD * softmax(targets, rows, towers))
+    return Operations(FORWARD_AND_BACKWARD * dense, FORWARD_AND_BACKWARD * softmax(targets, columns, towers))
 
 
 def user_tower(lengths: IntArray, towers: TowerConfig) -> float:
@@ -72,9 +71,9 @@ def item_tower(rows: int, towers: TowerConfig, *, attributes: bool) -> float:
     return 2.0 * rows * (5 if attributes else 1) * towers.embedding_dim**2
 
 
-def softmax(targets: int, rows: int, towers: TowerConfig) -> float:
-    """Forward: every target's query with every item."""
-    return 2.0 * targets * rows * towers.embedding_dim
+def softmax(targets: int, columns: int, towers: TowerConfig) -> float:
+    """Forward: every target's query with every column, an item or a negative."""
+    return 2.0 * targets * columns * towers.embedding_dim
 
 
 def matrix_rate(dtype: torch.dtype) -> float:

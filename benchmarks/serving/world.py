@@ -52,6 +52,7 @@ SOURCES = (
     "benchmarks/serving/walk.py",
     "benchmarks/serving/world.py",
     "serving/retrieval/index.py",
+    "serving/retrieval/shards.py",
     "training/stage.py",
 )
 """A bundle is built again when one of these changed, when its format did, or when its golden answers are others."""

@@ -51,6 +51,8 @@ def test_a_reserved_row_has_no_id(tmp_path: Path) -> None:
     for row in (0, 1, 3):
         with pytest.raises(IndexError, match="rows run from 2 to 2"):
             Vocabulary.load(tmp_path).id_of(row)
+        with pytest.raises(IndexError, match="rows run from 2 to 2"):
+            Vocabulary.load(tmp_path).ids_of(np.array([2, row]))
 
 
 @given(IDS)
@@ -59,6 +61,7 @@ def test_texts_are_a_list(ids: list[str]) -> None:
     assert list(texts) == ids
     assert texts[1:] == ids[1:]
     assert [texts[place - len(ids)] for place in range(len(ids))] == ids
+    assert texts.at(np.arange(len(ids))[::-1]) == ids[::-1]
     with pytest.raises(IndexError, match=f"there are {len(ids)} texts"):
         texts[len(ids)]
 

@@ -45,9 +45,10 @@ def unknown_words(arguments: list[str]) -> list[str]:
     words = list(arguments)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         name = words.pop(0)
-        if name not in command.commands:
+        found = command.get_command(click.Context(command), name)
+        if found is None:
             return [name]
-        command = command.commands[name]
+        command = found
     options = {"--help", "--version"}.union(*(option.opts + option.secondary_opts for option in command.params))
     return [word for word in words if word.startswith("-") and word.partition("=")[0] not in options]
 

@@ -47,6 +47,27 @@ def test_zeros_are_vectors_and_other_lengths_are_refused() -> None:
         ItemIndex.build(vectors)
 
 
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("blocked", ["any", "the nearest"])
+def test_where_nearly_all_rows_are_eligible_the_same_are_found_among_all(
+    blocked: str, shards: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = unit_vectors(12_000)
+    index = ItemIndex.train(vectors, 16, "SQ8", shards=shards).with_probes({50: 8})
+    for query in vectors[100:120]:
+        order = np.argsort(-(vectors @ query)) if blocked == "the nearest" else np.arange(0, len(vectors), 19)
+        mask = np.ones(len(vectors), dtype=bool)
+        mask[:RESERVED] = mask[order[:600]] = False
+        eligible = Eligible(pack(mask))
+        assert eligible.few is None
+        found = index.search(query, 50, eligible)
+        with monkeypatch.context() as patch:
+            patch.setattr("serving.retrieval.shards.NEARLY_ALL", 2.0)
+            assert found.tolist() == index.search(query, 50, Eligible(pack(mask))).tolist()
+        assert mask[found].all()
+        assert len(found) == 50
+
+
 @pytest.fixture(scope="module")
 def bundle(trained: Any) -> Bundle:
     """The trained bundle, where half the items have no vector, some are turned round, and all are new."""

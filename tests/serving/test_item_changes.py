@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -297,7 +298,7 @@ def test_a_bundle_that_cannot_read_a_change_shows_the_others(shop: Shop, caplog:
 
 def test_a_bundle_says_which_changes_it_was_trained_on(bundle: Bundle, item_log: ItemLog) -> None:
     item_log.change([ItemEdit(NEW[0], {}), ItemEdit(NEW[1], {})], 1)
-    trained_on = Bundle(**{**vars(bundle), "manifest": {**bundle.manifest, "item_changes": 1}})
+    trained_on = replace(bundle, manifest={**bundle.manifest, "item_changes": 1})
     snapshot = up_to_date(with_merges(trained_on, item_log), item_log)
     assert snapshot.delta.new_ids == (NEW[1],)
     empty = open_item_log("sqlite://:memory:")

@@ -85,7 +85,7 @@ class TowerFitConfig(StrictConfig):
     """Epochs without a better NDCG@10 on the validation people, after which fitting ends."""
     max_minutes: float = Field(default=20.0, gt=0)
     """Fitting ends after the epoch that exceeds this, unless the number of epochs is given."""
-    max_full_softmax: int = Field(default=16_000, ge=0)
+    max_full_softmax: int = Field(default=8_000, ge=0)
     """Largest catalogue over which the softmax runs in full; above it, negatives are sampled."""
     negatives: int = Field(default=4_096, ge=1)
     """Sampled negatives, shared by a step: half drawn evenly, half by popularity."""
