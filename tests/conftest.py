@@ -8,7 +8,6 @@ import, where pytest does not yet know its marks.
 import importlib.util
 import os
 import tempfile
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ import hypothesis
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 
 from features.events import Tables
 from features.tables import load_tables
@@ -35,7 +35,10 @@ else:
 
 def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("tailorbird")
-    config.stash[SKIPPED] = []
+    skips = Skips()
+    config.stash[SKIPPED] = skips.found
+    if not hasattr(config, "workerinput"):  # a process of pytest-xdist reports to the one that started it
+        config.pluginmanager.register(skips)
     home = tempfile.TemporaryDirectory(prefix="tailorbird-bentoml-", ignore_cleanup_errors=True)
     config.add_cleanup(home.cleanup)
     os.environ["BENTOML_HOME"] = home.name
@@ -50,25 +53,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("PySpark is not installed: `make test-spark` does that")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    expected = hasattr(report, "wasxfail") or any(item.get_closest_marker(mark) for mark in MAY_SKIP)
-    if report.skipped and not expected:
-        item.config.stash[SKIPPED].append(f"{item.nodeid}: {_reason(report.longrepr)}")
-    return report
+class Skips:
+    """Collects what was skipped, where the reports of all processes come together."""
 
+    def __init__(self) -> None:
+        self.found: list[str] = []
 
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(
-    collector: pytest.Collector,
-) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    report = yield
-    if report.skipped:
-        collector.config.stash[SKIPPED].append(f"{collector.nodeid}: {_reason(report.longrepr)}")
-    return report
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        expected = hasattr(report, "wasxfail") or any(mark in report.keywords for mark in MAY_SKIP)
+        if report.skipped and not expected:
+            self.found.append(f"{report.nodeid}: {_reason(report.longrepr)}")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        line = f"{report.nodeid}: {_reason(report.longrepr)}"
+        if report.skipped and line not in self.found:  # every process collects everything
+            self.found.append(line)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -113,13 +112,23 @@ class Trained(NamedTuple):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Trained once for the whole session; tests copy what they change."""
-    folder = tmp_path_factory.mktemp("world")
+    """Trained once for the whole session and all its processes; tests copy what they change."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own) / "world"
+    path, run = folder / "config.yaml", folder / "run"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (run / "bundle").exists():
+            train_small(folder)
+    config, base = read_training_config(path)
+    return Trained(config, path, load_tables(config.dataset, base), run, run / "bundle")
+
+
+def train_small(folder: Path) -> None:
+    """Simulate a small world and train on it."""
     settings = SimulatorSettings.parse(
         {"events": 8_000, "users": 160, "items": 120, "seed": 5, "end": "2026-06-01T12:00:00Z"}
     )
     path = simulate(settings, folder)
     path.write_text(path.read_text(encoding="utf-8") + yaml.safe_dump(SMALL), encoding="utf-8")
     config, base = read_training_config(path)
-    bundle = train(config, base, folder / "run")
-    return Trained(config, path, load_tables(config.dataset, base), folder / "run", bundle)
+    train(config, base, folder / "run")

@@ -29,30 +29,30 @@ def test_known_to_fail(): assert False
 """
 
 
-def run(pytester: pytest.Pytester, source: str) -> pytest.RunResult:
+def run(pytester: pytest.Pytester, source: str, processes: int = 0) -> pytest.RunResult:
     pytester.makeconftest(CONFTEST.read_text(encoding="utf-8"))
     pytester.makeini(MARKERS)
     pytester.makepyfile(test_inner=source)
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-n", str(processes))
 
 
 @pytest.mark.parametrize(
-    ("source", "reasons"),
-    [(SKIPS, ["no weather", "too windy"]), (SKIPS_AT_IMPORT, ["no daylight"])],
-    ids=["in a test", "at import"],
+    ("source", "reasons", "processes"),
+    [(SKIPS, ["no weather", "too windy"], 0), (SKIPS, ["no weather"], 2), (SKIPS_AT_IMPORT, ["no daylight"], 1)],
+    ids=["in a test", "in one of two processes", "at import"],
 )
 def test_a_skip_fails_in_ci_with_its_reason(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str, reasons: list[str]
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str, reasons: list[str], processes: int
 ) -> None:
     monkeypatch.setenv("CI", "true")
-    result = run(pytester, source)
+    result = run(pytester, source, processes)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*which CI does not allow*", *(f"test_inner.py*: *{reason}" for reason in reasons)])
 
 
 def test_ci_allows_what_a_machine_may_lack(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
-    assert run(pytester, ALLOWED).ret == pytest.ExitCode.OK
+    assert run(pytester, ALLOWED, processes=1).ret == pytest.ExitCode.OK
 
 
 def test_at_a_desk_a_skip_is_only_a_skip(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
