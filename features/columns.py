@@ -222,9 +222,8 @@ def as_values(column: pa.ChunkedArray, role: Role, name: str, field: str) -> Str
             return _objects(column.to_pylist())
         case "categorical" | "multi_categorical" | "text" if _is_text(column.type):
             encoded = _encoded(column)
-            return _objects([*encoded.dictionary.to_pylist(), None])[
-                encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-            ]
+            codes: IntArray = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            return _objects([*encoded.dictionary.to_pylist(), None])[codes]
         case "categorical" | "multi_categorical" | "text":
             return _objects([None if is_missing(value) else _category(value) for value in column.to_pylist()])
 

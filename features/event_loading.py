@@ -157,7 +157,7 @@ def _type_codes(dataset: DatasetConfig, table: pa.Table) -> IntArray:
 
 
 def _sorted(dataset: DatasetConfig, columns: _Columns) -> EventTable:
-    order = np.lexsort([*reversed(_tie_keys(columns)), columns.moments, columns.user_codes])
+    order = _order(columns)
     types = tuple(dataset.types)
     table = EventTable(
         users=columns.users,
@@ -179,6 +179,18 @@ def _sorted(dataset: DatasetConfig, columns: _Columns) -> EventTable:
     table = _with_ids(table, columns.ids[codes])
     _, firsts = np.unique(codes, return_index=True)
     return table if len(firsts) == len(codes) else table.where(np.isin(np.arange(len(codes)), firsts)).compact()
+
+
+def _order(columns: _Columns) -> IntArray:
+    """int64 [N]: by user, moment, and the keys of ties; these are looked at only where there is a tie."""
+    order: IntArray = np.lexsort((columns.moments, columns.user_codes))
+    users, moments = columns.user_codes[order], columns.moments[order]
+    as_before = np.append(False, (users[1:] == users[:-1]) & (moments[1:] == moments[:-1]))
+    tied = np.flatnonzero(as_before | np.append(as_before[1:], False))
+    rows = order[tied]
+    keys = [key[rows] for key in (columns.user_codes, columns.moments, *_tie_keys(columns))]
+    order[tied] = rows[np.lexsort(keys[::-1])]
+    return order
 
 
 def _tie_keys(columns: _Columns) -> list[np.ndarray]:

@@ -47,7 +47,8 @@ def write_events(events: EventTable, path: Path) -> Part:
 
 def _write(table: pa.Table, path: Path, types: int) -> Part:
     unfinished = path.with_name(f".{path.name}.unfinished")
-    pq.write_table(table, unfinished, compression="zstd", compression_level=1)
+    repeating = [name for name in table.column_names if name not in ("id", "moment")]
+    pq.write_table(table, unfinished, compression="lz4", use_dictionary=repeating)
     unfinished.replace(path)
     counts = np.bincount(table["type"].to_numpy(), minlength=types)
     return Part(path.name, len(table["user"].unique()), table.num_rows, tuple(counts.tolist()))

@@ -120,7 +120,8 @@ def ask(job: Any) -> None:
 @cache
 def _waiting() -> distributed.ProcessGroup | None:
     """The group in which the others wait, for as long as it takes; in a step nobody waits longer than torch's own."""
-    return distributed.new_group(backend="gloo", timeout=PATIENCE)
+    group: distributed.ProcessGroup | None = distributed.new_group(backend="gloo", timeout=PATIENCE)
+    return group
 
 
 @contextmanager
