@@ -7,7 +7,7 @@ import pytest
 
 from features.errors import BundleError
 from serving.lifecycle.decisions import DECISIONS, Decision, decisions, newest_about, record
-from serving.lifecycle.registry import promote, read_pointer, rollback
+from serving.lifecycle.registry import Pointer, promote, read_pointer, rollback
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def test_promote_then_rollback_then_rollback_again(tmp_path: Path, bundles: tupl
     first, second = bundles
     registry = tmp_path / "registry"
     assert promote(first, registry).previous is None
-    assert promote(second, registry) == (second, first)
-    assert rollback(registry) == (first, second)
+    assert promote(second, registry) == Pointer(second, first)
+    assert rollback(registry) == Pointer(first, second)
     assert read_pointer(registry).live == first
     assert rollback(registry).live == second
 
