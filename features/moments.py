@@ -17,7 +17,6 @@ DAY = 24 * HOUR
 YEAR = 365.25 * DAY
 MAX_GAP_CODE = 32
 """Code of the longest gap: 2^31 seconds, 68 years."""
-_EDGES = (2 ** np.arange(MAX_GAP_CODE, dtype=np.int64) - 1) * SECOND
 
 
 def gap_codes(queries: IntArray, keys: IntArray, limit: int = MAX_GAP_CODE) -> IntArray:
@@ -26,8 +25,9 @@ def gap_codes(queries: IntArray, keys: IntArray, limit: int = MAX_GAP_CODE) -> I
     Code 1 + floor(log2(1 + seconds)), at most `limit` (the largest seen in training); a key after its query
     has code 1. Code 0 is left for what has no time.
     """
-    gaps = np.maximum(queries[..., :, None] - keys[..., None, :], 0)
-    codes: IntArray = np.minimum(np.searchsorted(_EDGES, gaps, side="right"), limit).astype(np.int64)
+    seconds = np.maximum(queries[..., :, None] - keys[..., None, :], 0) // SECOND
+    _, lengths = np.frexp(seconds + 1.0)  # of a whole number: its bits, which a float64 holds exactly up to 2^53
+    codes: IntArray = np.minimum(lengths, min(limit, MAX_GAP_CODE)).astype(np.int64)
     return codes
 
 

@@ -11,11 +11,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from features.dataset import DatasetConfig
 from features.errors import BundleError
+from features.moments import DAY
 from features.schema import Schema
 from features.vocabulary import Vocabulary
 from serving.catalogue import Catalogue
@@ -28,6 +30,7 @@ from serving.ranking.calibration import Calibration
 from serving.retrieval.device import Device
 from serving.retrieval.device_search import search_on
 from serving.retrieval.index import ItemIndex
+from serving.retrieval.newcomers import Newcomers
 from serving.retrieval.statistics import Statistics
 from serving.retrieval.transitions import Transitions
 from serving.settings import PipelineSettings
@@ -77,6 +80,18 @@ class Bundle:
     def tables(self) -> Tables:
         """What a change of items is worked out with; only of a bundle as it was opened."""
         return Tables(self.schema, self.catalogue, self.statistics, self.item_tower)
+
+    @cached_property
+    def newcomers(self) -> Newcomers:
+        """The new items of a request at the present."""
+        return Newcomers.since_moment(self.statistics, self.catalogue, self.new_since(self.statistics.newest))
+
+    def new_since(self, moment: int) -> float:
+        """From which moment on an item is new at another.
+
+        Counted back from the newest known event, so that an old service still has new items.
+        """
+        return min(moment, self.statistics.newest) - self.settings.new_days * DAY
 
     def with_items(self, delta: Delta) -> "Bundle":
         """This bundle as it was opened, with a delta of its items above it; the models are the same."""

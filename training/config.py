@@ -11,6 +11,7 @@ from features.strict import StrictConfig
 from models.config import RankerConfig, TowerConfig
 from serving.settings import PipelineSettings, ServingConfig
 from training.evaluation.limits import FairnessConfig, require_measurable
+from training.export.index_config import IndexConfig
 from training.gate.config import GateConfig, require_askable
 from training.ranker.fit import RankerFitConfig
 from training.retrain.config import RetrainConfig, ScheduleConfig
@@ -48,6 +49,8 @@ class TrainingConfig(StrictConfig):
     """Shape of the two towers."""
     tower_fit: TowerFitConfig = TowerFitConfig()
     """How the towers are fitted."""
+    index: IndexConfig = IndexConfig()
+    """How items are searched."""
     ranker: RankerConfig = RankerConfig()
     """Shape of the ranker."""
     ranker_fit: RankerFitConfig = RankerFitConfig()

@@ -7,6 +7,7 @@ was sealed before is found again and not fitted twice.
 import json
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -119,8 +120,10 @@ def lay_out_towers(
     export_search(vectors.shape[1], staging / SEARCH)
     _catalogue(schema, part.items, vectors, id_vectors, codes).save(staging / "catalogue")
     events_read = config.pipeline.max_events
-    index, trials = choose_index(vectors, lambda: _user_vectors(schema, part, vectors, staging, events_read))
-    index.save(staging / "index.faiss")
+    with TemporaryDirectory(prefix=".shards", dir=staging.parent) as shards:
+        queries = lambda: _user_vectors(schema, part, vectors, staging, events_read)  # noqa: E731
+        index, trials = choose_index(vectors, queries, config.index, Path(shards))
+        index.save(staging / "index.faiss")
     _write_json(staging / "index.json", [one.model_dump() for one in trials])
     save_schema(schema, staging)
     item_attributes(schema, part.items).save(staging / "attributes")

@@ -22,7 +22,7 @@ from serving.items.delta import Delta
 from serving.items.merged_attributes import merged_attributes
 from serving.items.snapshot import Snapshot
 from serving.retrieval.device_search import search_on
-from serving.retrieval.index import ItemIndex
+from serving.retrieval.index import ItemIndex, renew_index
 from serving.retrieval.statistics import Statistics
 
 KEPT = 2
@@ -51,9 +51,7 @@ def write_merged(snapshot: Snapshot, log_identity: str) -> Path:
     changed.statistics.save(staging / "statistics")
     _attributes(main, snapshot.delta).save(staging / "attributes")
     source = merges_of(main.path).get(snapshot.merged, main.path)
-    ItemIndex.renewed(source / "index.faiss", changed.catalogue.vectors, snapshot.delta.rows).save(
-        staging / "index.faiss"
-    )
+    renew_index(source / "index.faiss", staging / "index.faiss", changed.catalogue.vectors, snapshot.delta.rows)
     seal(staging, target, {"schema": main.manifest["schema"], **_belonging(main, log_identity)})
     for number, path in list(merges_of(main.path).items())[KEPT:]:
         if number < snapshot.number:

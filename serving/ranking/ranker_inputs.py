@@ -4,7 +4,6 @@ Training makes its examples with this very file, so that a row is the same to th
 in the service. K candidates, F features, T history events newest first, D embedding_dim.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from features.schema import Schema
 from features.vocabulary import RESERVED
 from serving.retrieval.candidates import UNRANKED, Candidates
 from serving.retrieval.scores import dots
-from serving.retrieval.sources import SOURCES, newest_place
+from serving.retrieval.sources import SOURCES, Gathered, gathered
 from serving.retrieval.statistics import UNSEEN
 from serving.retrieval.transitions import KERNELS
 from serving.situation import Situation
@@ -27,8 +26,6 @@ PERSONAL = ("nearest", "transitions", "again")
 """Sources that know the person's past."""
 NEAREST = [source.name for source in SOURCES].index("nearest")
 FAR_DAYS = 3650.0
-
-Block = Callable[[Situation, Candidates], list[FloatArray]]
 
 
 class RankerRows(NamedTuple):
@@ -48,9 +45,10 @@ def ranker_rows(situation: Situation, candidates: Candidates) -> RankerRows:
     """Assemble the ranker's inputs for K candidates."""
     newest_first = situation.history_vectors[::-1][:ATTENTION_EVENTS]
     padded = newest_first if len(newest_first) else np.zeros((1, newest_first.shape[1]), dtype=np.float32)
+    items = gathered(situation, candidates.rows)
     return RankerRows(
-        features=_features(situation, candidates),
-        candidate_vectors=np.ascontiguousarray(situation.bundle.catalogue.vectors[candidates.rows]),
+        features=_features(situation, candidates, items),
+        candidate_vectors=items.vectors,
         history_vectors=np.ascontiguousarray(padded),
         history_mask=np.full(len(padded), float(len(newest_first) > 0), dtype=np.float32),
     )
@@ -82,30 +80,36 @@ def fusion_weights(schema: Schema) -> FloatArray:
     return np.array([float(name in names) for name in feature_names(schema)], dtype=np.float32)
 
 
-def _features(situation: Situation, candidates: Candidates) -> FloatArray:
-    blocks: tuple[Block, ...] = (_sources, _kernels, _cosines, _items, _untaken, _taken, _affinities, _person)
-    columns = [column for block in blocks for column in block(situation, candidates)]
-    return np.stack(columns, axis=1).astype(np.float32)
+def _features(situation: Situation, candidates: Candidates, items: Gathered) -> FloatArray:
+    columns = [
+        *_sources(situation, candidates, items),
+        *items.evidence.T,
+        *_cosines(situation, items),
+        *_items(situation, items.rows),
+        *_untaken(situation, candidates, items),
+        *_taken(situation, items),
+        *_affinities(situation, items.rows),
+        *_person(situation, len(items.rows)),
+    ]
+    features = np.empty((len(columns), len(candidates.rows)), dtype=np.float32)
+    for place, column in enumerate(columns):
+        features[place] = column
+    return np.ascontiguousarray(features.T)
 
 
-def _sources(situation: Situation, candidates: Candidates) -> list[FloatArray]:
+def _sources(situation: Situation, candidates: Candidates, items: Gathered) -> list[FloatArray]:
     """Per source: its score, 1 / (10 + rank), and whether it brought the item."""
     columns: list[FloatArray] = []
     for index, source in enumerate(SOURCES):
         ranks = candidates.ranks[:, index]
         brought = ranks != UNRANKED
-        columns += [source.scores(situation, candidates.rows), brought / (10.0 + ranks), brought]
+        columns += [source.scores(situation, items), brought / (10.0 + ranks), brought]
     return columns
 
 
-def _kernels(situation: Situation, candidates: Candidates) -> list[FloatArray]:
-    return list(situation.transitions.kernels_of(candidates.rows).T)
-
-
-def _cosines(situation: Situation, candidates: Candidates) -> list[FloatArray]:
+def _cosines(situation: Situation, items: Gathered) -> list[FloatArray]:
     """Likeness to the last item, to the recent past (decayed), and to the whole history."""
-    vectors = situation.bundle.catalogue.vectors[candidates.rows]
-    past = situation.history_vectors[::-1]
+    vectors, past = items.vectors, situation.history_vectors[::-1]
     if len(past) == 0:
         return [np.zeros(len(vectors), dtype=np.float32)] * 3
     weights = (0.8 ** np.arange(len(past))).astype(np.float32)
@@ -113,9 +117,8 @@ def _cosines(situation: Situation, candidates: Candidates) -> list[FloatArray]:
     return [dots(vectors, past[0]), dots(vectors, recent), dots(vectors, past.mean(axis=0))]
 
 
-def _items(situation: Situation, candidates: Candidates) -> list[FloatArray]:
+def _items(situation: Situation, rows: IntArray) -> list[FloatArray]:
     statistics = situation.bundle.statistics
-    rows = candidates.rows
     first = statistics.first_seen[rows]
     days = (situation.moment - first) / DAY if situation.bundle.schema.reads_gaps else np.zeros(len(rows))
     return [
@@ -126,22 +129,22 @@ def _items(situation: Situation, candidates: Candidates) -> list[FloatArray]:
     ]
 
 
-def _untaken(situation: Situation, candidates: Candidates) -> list[FloatArray]:
+def _untaken(situation: Situation, candidates: Candidates, items: Gathered) -> list[FloatArray]:
     """Whether nobody took the item yet, and what the towers then say of it: of such an item only they know anything.
 
     Given apart, because among items with a past, no sign of one means that nobody wants them.
     """
     untaken = np.asarray(situation.bundle.statistics.popularity[candidates.rows] == 0, dtype=np.float32)
     ranks = candidates.ranks[:, NEAREST]
-    scores = SOURCES[NEAREST].scores(situation, candidates.rows)
+    scores = SOURCES[NEAREST].scores(situation, items)
     return [untaken, untaken * scores, untaken * (ranks != UNRANKED) / (10.0 + ranks)]
 
 
-def _taken(situation: Situation, candidates: Candidates) -> list[FloatArray]:
+def _taken(situation: Situation, items: Gathered) -> list[FloatArray]:
     """How often and how long ago the person took the item, and of which type the newest event was."""
-    history, rows = situation.history, candidates.rows
+    history, rows = situation.history, items.rows
     times = times_taken(history.item_rows, rows)
-    place = newest_place(history.item_rows, rows)
+    place = items.newest_places
     known = place >= 0
     types = np.where(known, np.append(history.type_codes, 0)[place], 0)
     moments = np.where(known, np.append(history.moments, 0)[place], situation.moment)
@@ -160,10 +163,10 @@ def times_taken(history: IntArray, rows: IntArray) -> IntArray:
     return np.searchsorted(ordered, rows, side="right") - np.searchsorted(ordered, rows, side="left")
 
 
-def _affinities(situation: Situation, candidates: Candidates) -> list[FloatArray]:
+def _affinities(situation: Situation, rows: IntArray) -> list[FloatArray]:
     """Per item attribute: the share of the recent past that has the candidate's values, newest weighted most."""
     codes = situation.bundle.catalogue.codes
-    past, mine = codes[situation.history.item_rows[::-1]], codes[candidates.rows]
+    past, mine = codes[situation.history.item_rows[::-1]], codes[rows]
     weights = AFFINITY_DECAY ** np.arange(len(past))
     weights = weights / max(weights.sum(), 1e-9)
     columns: list[FloatArray] = []
@@ -177,14 +180,13 @@ def _affinities(situation: Situation, candidates: Candidates) -> list[FloatArray
 
 def _affinity(past: np.ndarray, mine: np.ndarray, weights: np.ndarray, size: int) -> FloatArray:
     """float32 [K] mean over a candidate's values of the weight of the past that shares them."""
-    spread = np.broadcast_to(weights[:, None], past.shape)
-    mass = np.bincount(past.ravel(), weights=spread.ravel(), minlength=size)
+    mass = np.bincount(past.ravel(), weights=np.repeat(weights, past.shape[1]), minlength=size)
     mass[:RESERVED] = 0.0
     values = mine >= RESERVED
     return np.asarray((mass[mine] * values).sum(axis=1) / np.maximum(values.sum(axis=1), 1), dtype=np.float32)
 
 
-def _person(situation: Situation, candidates: Candidates) -> list[FloatArray]:
+def _person(situation: Situation, count: int) -> list[FloatArray]:
     """The same for every candidate: how much, how popular and how well-liked the past is; the clock."""
     history, statistics = situation.history, situation.bundle.statistics
     past = history.item_rows
@@ -197,7 +199,7 @@ def _person(situation: Situation, candidates: Candidates) -> list[FloatArray]:
         numbers += _clock(situation.moment)
     if situation.bundle.schema.reads_gaps:
         numbers.append(_days_since_last(situation.moment, history.moments))
-    return [np.full(len(candidates.rows), number, dtype=np.float32) for number in numbers]
+    return [np.full(count, number, dtype=np.float32) for number in numbers]
 
 
 def _clock(moment: int) -> list[float]:

@@ -48,4 +48,6 @@ def members(bitmap: Bitmap) -> IntArray:
 
 def size(bitmap: Bitmap) -> int:
     """Number of rows in the set."""
-    return int(np.bitwise_count(bitmap).sum(dtype=np.int64))
+    whole = len(bitmap) // 8 * 8  # eight bytes are counted as fast as one
+    words = np.bitwise_count(bitmap[:whole].view(np.uint64)).sum(dtype=np.int64)
+    return int(words + np.bitwise_count(bitmap[whole:]).sum(dtype=np.int64))

@@ -8,11 +8,13 @@ trained on. The rows that may be shown are given to the search, so that no other
   are wanted;
 - on a device all rows are looked at, however many there are (serving/retrieval/device_search.py).
 
-What is found is put in order by exact products. Rows that changed since the index was written are left out of the
-search and looked at one by one. One query per call: batched queries change low bits (DESIGN.md, "Direction").
+What is found is put in order by exact products, with the vectors as the catalogue maps them. Rows that changed since
+the index was written are left out of the search and looked at one by one. One query per call: batched queries change
+low bits (DESIGN.md, "Direction").
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +29,14 @@ from features.vocabulary import RESERVED
 from serving.retrieval.device_search import NONE, DeviceSearch
 from serving.retrieval.eligibility import Eligible
 from serving.retrieval.scores import best_of, dots
+from serving.retrieval.shards import Shards, blocks, renew
 
 NORM_TOLERANCE = 1e-3
 SPARE = 32
 """Rows that a search in codes brings beyond those asked for: exact products may put them before others."""
-SAMPLED = 64
-"""Vectors that k-means sees for each cell."""
+COARSE = 4
+"""Rows that a search in product codes brings for each that is wanted, beside those: with 16 to 32 bytes a vector they
+tell near ones apart too little (benchmarks/operate/RESULTS.md)."""
 PROBES = ".probes.json"
 
 PlanName = Literal["exact", "probed"]
@@ -52,7 +56,7 @@ class ItemIndex:
 
     def __init__(
         self,
-        index: "faiss.Index",
+        index: Shards,
         vectors: ByRow[np.float32],
         changed: IntArray | None = None,
         on_device: DeviceSearch | None = None,
@@ -70,37 +74,38 @@ class ItemIndex:
         self._on_device = on_device
 
     @classmethod
-    def build(cls, vectors: FloatArray) -> "ItemIndex":
+    def build(cls, vectors: FloatArray, shards: int = 1) -> "ItemIndex":
         """An exact index of float32 [R, D].
 
         A zero vector is an item that the tower knows nothing of: its product of 0 would beat all that are unlike a
         query, so a search must leave it out. Raises BundleError if any other vector is not normalised.
         """
         _require_unit(vectors)
-        index = faiss.IndexFlatIP(vectors.shape[1])
-        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        return cls(index, vectors)
+        return cls(Shards.exact(vectors, shards), vectors)
 
     @classmethod
-    def train(cls, vectors: FloatArray, cells: int, codes: str, like: "ItemIndex | None" = None) -> "ItemIndex":
-        """An index of `cells` k-means cells that hold vectors as `codes` ("Flat", "SQ8", ...), in FAISS's words.
+    def train(
+        cls,
+        vectors: FloatArray,
+        cells: int,
+        codes: str,
+        like: "ItemIndex | None" = None,
+        *,
+        shards: int = 1,
+        folder: Path | None = None,
+    ) -> "ItemIndex":
+        """An index of `cells` k-means cells that hold vectors as `codes`; the arguments are those of `Shards.trained`.
 
-        With `like`, the cells are those of another index, and k-means need not run again. Raises BundleError if a
-        vector is not normalised.
+        Raises BundleError if a vector is not normalised.
         """
         _require_unit(vectors)
-        index = faiss.index_factory(vectors.shape[1], f"IVF{cells},{codes}", faiss.METRIC_INNER_PRODUCT)
-        index.cp.max_points_per_centroid = SAMPLED  # type: ignore[attr-defined]
-        if like is not None:
-            index.quantizer.add(like._index.quantizer.reconstruct_n(0, cells))  # type: ignore[attr-defined]
-        index.train(np.ascontiguousarray(vectors[np.any(vectors, axis=1)]))
-        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        return cls(index, vectors)
+        known = None if like is None else like._index
+        return cls(Shards.trained(vectors, cells, codes, shards=shards, like=known, folder=folder), vectors)
 
     @property
     def cells(self) -> int:
         """Number of cells; 0 for an exact index."""
-        return int(getattr(self._index, "nlist", 0))
+        return self._index.cells
 
     def with_probes(self, probes: Mapping[int, int]) -> "ItemIndex":
         """The same index, searched in other numbers of cells."""
@@ -133,42 +138,29 @@ class ItemIndex:
         if self._on_device is not None:
             rows = self._on_device(query[None, :], count + SPARE, eligible.bitmap)
             return np.asarray(rows[0][rows[0] != NONE])
-        # The published types describe the C++ signatures, not the Python wrappers that take arrays.
-        allowed = faiss.IDSelectorBitmap(eligible.bitmap)  # type: ignore[call-arg, arg-type]
         if plan.name == "probed":
-            how = faiss.SearchParametersIVF(sel=allowed, nprobe=plan.cells)  # type: ignore[call-arg]
-            count += SPARE
-        else:
-            how = faiss.SearchParameters(sel=allowed)  # type: ignore[call-arg, assignment]
-        _, rows = self._index.search(query[None, :], count, params=how)
-        found: IntArray = rows[0][rows[0] >= 0]
-        return found
-
-    @classmethod
-    def renewed(cls, path: Path, vectors: ByRow[np.float32], changed: IntArray) -> "ItemIndex":
-        """The index of a file as it would be over other vectors, in memory; `changed` rows, new ones among them.
-
-        The cells stay those that were trained.
-        """
-        index = faiss.read_index(str(path))
-        if not hasattr(index, "nlist"):
-            return cls.build(np.asarray(vectors))
-        rows = np.ascontiguousarray(changed, dtype=np.int64)
-        index.remove_ids(faiss.IDSelectorBatch(rows))
-        index.add_with_ids(np.ascontiguousarray(vectors[rows], dtype=np.float32), rows)
-        return cls(index, vectors, probes=_read_probes(path))
+            count = count * (COARSE if self._index.coarse else 1) + SPARE
+        return self._index.search(query, count, eligible.bitmap, plan.cells)
 
     def save(self, path: Path) -> None:
-        """Write the index file, and beside it in how many cells it is searched."""
-        faiss.write_index(self._index, str(path))
+        """Write the index file, its further shards beside it, and in how many cells they are searched."""
+        self._index.save(path)
         path.with_suffix(PROBES).write_text(json.dumps(self.probes), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path, vectors: ByRow[np.float32], on_device: DeviceSearch | None = None) -> "ItemIndex":
         """Map an index file that a manifest's hash vouches for; pages are shared between processes."""
         faiss.omp_set_num_threads(1)
-        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
-        return cls(index, vectors, on_device=on_device, probes=_read_probes(path))
+        return cls(Shards.load(path), vectors, on_device=on_device, probes=_read_probes(path))
+
+
+def renew_index(source: Path, target: Path, vectors: ByRow[np.float32], changed: IntArray) -> None:
+    """Write the index of a file as it would be over other vectors; `changed` rows, new ones among them.
+
+    The cells stay those that were trained.
+    """
+    renew(source, target, vectors, changed)
+    shutil.copyfile(source.with_suffix(PROBES), target.with_suffix(PROBES))
 
 
 def _read_probes(path: Path) -> dict[int, int]:
@@ -177,7 +169,7 @@ def _read_probes(path: Path) -> dict[int, int]:
 
 
 def _require_unit(vectors: FloatArray) -> None:
-    norms = np.linalg.norm(vectors[RESERVED:], axis=1)
+    norms = np.concatenate([np.linalg.norm(block, axis=1) for _, block in blocks(vectors)])[RESERVED:]
     norms = norms[norms > 0]
     if len(norms) and not np.allclose(norms, 1.0, atol=NORM_TOLERANCE):
         raise BundleError(

@@ -3,20 +3,40 @@
 Adding a source is one class here, its name in `SOURCES`, and its size in `SourceSizes`. R item rows.
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from features.arrays import ByRow, FloatArray, IntArray
-from features.moments import DAY
 from serving.retrieval.bitmap import members
 from serving.retrieval.eligibility import Eligible
+from serving.retrieval.newcomers import Newcomers
 from serving.retrieval.scores import best_of, dots
 from serving.retrieval.statistics import UNSEEN, Order
 from serving.situation import Situation
 
-MOST_NEW = 10_000
-"""Newest items among which `New` looks for those nearest to a person."""
+
+class Gathered(NamedTuple):
+    """What the sources' scores and the ranker read of some items, gathered from the tables once."""
+
+    rows: IntArray
+    """int64 [n]"""
+    vectors: FloatArray
+    """float32 [n, D]"""
+    evidence: FloatArray
+    """float32 [n, kernels]: what the transitions say after the person's history."""
+    newest_places: IntArray
+    """int64 [n]: place in the history of the newest event with each; -1 where there is none."""
+
+
+def gathered(situation: Situation, rows: IntArray) -> Gathered:
+    """Read some rows for a situation."""
+    return Gathered(
+        rows,
+        np.ascontiguousarray(situation.bundle.catalogue.vectors[rows]),
+        situation.transitions.kernels_of(rows),
+        newest_place(situation.history.item_rows, rows),
+    )
 
 
 class Source(Protocol):
@@ -30,8 +50,8 @@ class Source(Protocol):
         """Rows of at most `count` eligible items, best first; int64 [n]."""
         ...
 
-    def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
-        """This source's measure of any rows, float32 [n]; higher is better."""
+    def scores(self, situation: Situation, items: Gathered) -> FloatArray:
+        """This source's measure of any items, float32 [n]; higher is better."""
         ...
 
 
@@ -45,8 +65,8 @@ class Nearest:
         bundle = situation.bundle
         return bundle.index.search(situation.user_vector, count, situation.eligible.among(bundle.catalogue.placed))
 
-    def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
-        return dots(situation.bundle.catalogue.vectors[rows], situation.user_vector)
+    def scores(self, situation: Situation, items: Gathered) -> FloatArray:
+        return dots(items.vectors, situation.user_vector)
 
 
 class AfterHistory:
@@ -60,8 +80,8 @@ class AfterHistory:
         rows = following[situation.eligible.has(following)]
         return best_of(rows, situation.transitions.totals(rows), count)
 
-    def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
-        return situation.transitions.totals(rows)
+    def scores(self, situation: Situation, items: Gathered) -> FloatArray:
+        return situation.transitions.totals_of(items.rows, items.evidence)
 
 
 class Popular:
@@ -74,8 +94,8 @@ class Popular:
         statistics = situation.bundle.statistics
         return first_eligible(statistics.by_popularity, statistics.popularity, count, situation.eligible)
 
-    def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
-        return np.log1p(situation.bundle.statistics.popularity[rows])
+    def scores(self, situation: Situation, items: Gathered) -> FloatArray:
+        return np.log1p(situation.bundle.statistics.popularity[items.rows])
 
 
 class Trending:
@@ -90,8 +110,8 @@ class Trending:
         statistics = situation.bundle.statistics
         return first_eligible(statistics.by_recent, statistics.recent, count, situation.eligible)
 
-    def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
-        return np.log1p(situation.bundle.statistics.recent[rows])
+    def scores(self, situation: Situation, items: Gathered) -> FloatArray:
+        return np.log1p(situation.bundle.statistics.recent[items.rows])
 
 
 class Again:
@@ -107,9 +127,9 @@ class Again:
         kept: IntArray = distinct[situation.eligible.has(distinct)][:count]
         return kept
 
-    def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
+    def scores(self, situation: Situation, items: Gathered) -> FloatArray:
         """1 / (1 + number of events since the item's newest one); 0 for what was never taken."""
-        places = newest_place(situation.history.item_rows, rows)
+        places = items.newest_places
         since = len(situation.history.item_rows) - places
         scores: FloatArray = np.where(places >= 0, 1.0 / since, 0.0).astype(np.float32)
         return scores
@@ -124,20 +144,21 @@ class New:
     def retrieve(self, situation: Situation, count: int) -> IntArray:
         if not situation.bundle.schema.reads_gaps:
             return np.empty(0, dtype=np.int64)
-        bundle = situation.bundle
-        fresh = np.sort(bundle.statistics.seen_since(self._since(situation), MOST_NEW))
-        fresh = fresh[situation.eligible.among(bundle.catalogue.placed).has(fresh)]
-        return best_of(fresh, dots(bundle.catalogue.vectors[fresh], situation.user_vector), count)
+        bundle, since = situation.bundle, self._since(situation)
+        newest = bundle.newcomers
+        if since != newest.since:
+            newest = Newcomers.since_moment(bundle.statistics, bundle.catalogue, since)
+        shown = situation.eligible.has(newest.rows)
+        return best_of(newest.rows[shown], dots(newest.vectors, situation.user_vector)[shown], count)
 
-    def scores(self, situation: Situation, rows: IntArray) -> FloatArray:
-        first = situation.bundle.statistics.first_seen[rows]
+    def scores(self, situation: Situation, items: Gathered) -> FloatArray:
+        first = situation.bundle.statistics.first_seen[items.rows]
         fresh: FloatArray = ((first >= self._since(situation)) & (first != UNSEEN)).astype(np.float32)
         return fresh
 
     def _since(self, situation: Situation) -> float:
         """Counted back from the newest known event, so that an old service still has new items."""
-        bundle = situation.bundle
-        return min(situation.moment, bundle.statistics.newest) - bundle.settings.new_days * DAY
+        return situation.bundle.new_since(situation.moment)
 
 
 SOURCES: tuple[Source, ...] = (Nearest(), AfterHistory(), Popular(), Trending(), Again(), New())

@@ -95,7 +95,12 @@ class TransitionEvidence:
 
     def totals(self, rows: IntArray) -> FloatArray:
         """float32 [m] score of any rows, with the popularity term."""
-        return self.kernels_of(rows)[:, HISTORY] + self.transitions.popularity_term(rows)
+        return self.totals_of(rows, self.kernels_of(rows))
+
+    def totals_of(self, rows: IntArray, evidence: FloatArray) -> FloatArray:
+        """The same where `kernels_of` the rows is known."""
+        totals: FloatArray = evidence[:, HISTORY] + self.transitions.popularity_term(rows)
+        return totals
 
     def kernels_of(self, rows: IntArray) -> FloatArray:
         """float32 [m, K] evidence of any rows; 0 where there is none."""

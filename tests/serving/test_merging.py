@@ -21,7 +21,7 @@ from serving.lifecycle.live import Live
 from serving.lifecycle.lock import only_one
 from serving.retrieval.bitmap import pack
 from serving.retrieval.eligibility import Eligible
-from serving.retrieval.index import ItemIndex
+from serving.retrieval.index import ItemIndex, renew_index
 from serving.state import open_item_log
 from serving.state.item_log import ItemEdit
 
@@ -134,8 +134,7 @@ def test_an_index_of_cells_takes_up_changed_and_new_rows(tmp_path: Path, monkeyp
     index.save(tmp_path / "index.faiss")
     changed = np.array([7, 399, *range(400, 450)])
     vectors[7], vectors[399] = vectors[8], 0.0
-    renewed = ItemIndex.renewed(tmp_path / "index.faiss", vectors, changed)
-    renewed.save(tmp_path / "renewed.faiss")
+    renew_index(tmp_path / "index.faiss", tmp_path / "renewed.faiss", vectors, changed)
     mapped = ItemIndex.load(tmp_path / "renewed.faiss", vectors)
     eligible = Eligible(pack(np.any(vectors, axis=1)))
     for query in vectors[[7, 8, 20, 405, 449]]:

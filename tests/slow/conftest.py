@@ -26,12 +26,22 @@ class Served(NamedTuple):
     """URL of its store."""
 
 
-@pytest.fixture(scope="module")
-def port() -> int:
-    """A port that nobody listens on."""
+@pytest.fixture(scope="session")
+def new_port() -> Callable[[], int]:
+    """Gives a port that nobody listens on."""
+    return _free
+
+
+def _free() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    """A port that nobody listens on, the same for a whole module."""
+    return _free()
 
 
 @pytest.fixture(scope="session")

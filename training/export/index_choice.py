@@ -1,19 +1,25 @@
-"""Which index a catalogue gets: exact while that is fast, above it the fastest codes that find what exact search finds.
+"""Which index a catalogue gets: exact while that is fast, above it the fastest codes that find what exact search finds,
+or the kind that a configuration asks for, in the codes and cells that find so much.
 
 Measured on the catalogue itself, with user vectors of the training data as queries, on one thread as in serving.
 n rows, Q queries, D embedding_dim.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 
-from features.arrays import FloatArray
+from features.arrays import FloatArray, IntArray
 from features.strict import StrictConfig
 from serving.retrieval.bitmap import pack
-from serving.retrieval.eligibility import Eligible
+from serving.retrieval.eligibility import FEW, Eligible
 from serving.retrieval.index import ItemIndex
+from serving.retrieval.scores import best_of
+from serving.retrieval.shards import blocks
+from training.export.index_config import IndexConfig
 
 EXACT_ITEMS = 100_000
 """Up to so many rows exact search takes about 2 ms on one thread."""
@@ -24,6 +30,8 @@ DEPTHS = (50, 200)
 FLOOR = 0.99
 """Least mean share of them."""
 CODES = ("Flat", "SQ8", "SQ4")
+PRODUCT_DIMS = (2, 4)
+"""Numbers of a vector that share one byte of product codes."""
 PROBES = (8, 16, 32, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024)
 CELLS = 4.0
 """Cells over the square root of the number of items. At a million items, 4,096 cells find 200 items in half the time of
@@ -50,86 +58,126 @@ class IndexTrial(StrictConfig):
     chosen: bool = False
 
 
-def choose_index(vectors: FloatArray, draw_queries: Callable[[], FloatArray]) -> tuple[ItemIndex, list[IndexTrial]]:
-    """An index of float32 [R, D], and what was tried with float32 [Q, D]: nothing where exact search is fast."""
-    if len(vectors) <= EXACT_ITEMS:
-        return ItemIndex.build(vectors), []
-    eligible = Eligible(pack(np.any(vectors, axis=1)))
-    exact, queries = ItemIndex.build(vectors), draw_queries()
-    truth = [exact.search(query, DEPTH, eligible) for query in queries]
-    first = (exact, _trial(exact, "exact", queries, truth, eligible, vectors))
-    tried = [first, *_probed(vectors, queries, truth, eligible)]
-    good = [pair for pair in tried if pair[1].recall >= FLOOR]
-    fastest = min(trial.milliseconds for _, trial in good)
-    index, best = min(
-        (pair for pair in good if pair[1].milliseconds <= SLOWER * fastest),
-        key=lambda pair: (pair[1].megabytes, pair[1].milliseconds),
-    )
+class Asked(NamedTuple):
+    """What every trial is asked, and what it should find."""
+
+    vectors: FloatArray
+    queries: FloatArray
+    truth: list[IntArray]
+    """`DEPTH` rows of each query, best first."""
+    eligible: Eligible
+
+
+def choose_index(
+    vectors: FloatArray,
+    draw_queries: Callable[[], FloatArray],
+    config: IndexConfig | None = None,
+    folder: Path | None = None,
+) -> tuple[ItemIndex, list[IndexTrial]]:
+    """An index of float32 [R, D], and what was tried with float32 [Q, D]: nothing where exact search is fast.
+
+    Shards are kept in `folder` until the index is saved, if one is given.
+    """
+    config = config or IndexConfig()
+    if len(vectors) <= {"exact": len(vectors), "auto": EXACT_ITEMS}.get(config.kind, FEW):
+        return ItemIndex.build(vectors, config.shards), []
+    asked = asked_of(vectors, draw_queries())
+    tried = list(_probed(asked, config, folder))
+    if config.kind == "auto":
+        exact = ItemIndex.build(vectors, config.shards)
+        tried = [(exact, _trial(exact, "exact", asked)), *tried]
+    index, best = _best(tried)
     told = [trial.model_copy(update={"chosen": trial is best}) for _, trial in tried]
     if not best.probes:
         return index, told
-    fewer = [_fewest(index, best, depth, queries, truth, eligible, vectors) for depth in DEPTHS]
+    fewer = [_fewest(index, best, depth, asked) for depth in DEPTHS]
     return index.with_probes({one.depth: one.probes for one in [*fewer, best]}), [*told, *fewer]
 
 
-def _fewest(
-    index: ItemIndex,
-    best: IndexTrial,
-    depth: int,
-    queries: FloatArray,
-    truth: Sequence[np.ndarray],
-    eligible: Eligible,
-    vectors: FloatArray,
-) -> IndexTrial:
+def _best(tried: Sequence[tuple[ItemIndex, IndexTrial]]) -> tuple[ItemIndex, IndexTrial]:
+    """The smallest of those that are nearly the fastest of those that find enough; if none does, what finds most."""
+    good = [pair for pair in tried if pair[1].recall >= FLOOR]
+    if not good:
+        return max(tried, key=lambda pair: pair[1].recall)
+    fastest = min(trial.milliseconds for _, trial in good)
+    return min(
+        (pair for pair in good if pair[1].milliseconds <= SLOWER * fastest),
+        key=lambda pair: (pair[1].megabytes, pair[1].milliseconds),
+    )
+
+
+def asked_of(vectors: FloatArray, queries: FloatArray) -> Asked:
+    """float32 [Q, D] with what is nearest to each, by looking at all of [R, D], a block at a time."""
+    nearest: list[tuple[IntArray, FloatArray]] = [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
+    placed = []
+    for start, block in blocks(vectors):
+        placed.append(np.any(block, axis=1))
+        for place, products in enumerate(np.where(placed[-1], queries @ block.T, -np.inf)):
+            nearest[place] = _nearer(*nearest[place], start, products)
+    return Asked(vectors, queries, [rows for rows, _ in nearest], Eligible(pack(np.concatenate(placed))))
+
+
+def _nearer(rows: IntArray, scores: FloatArray, start: int, products: FloatArray) -> tuple[IntArray, FloatArray]:
+    """The best `DEPTH` of what was best before [k] and of the rows from `start` on [n], best first."""
+    new = best_of(np.arange(len(products)), products, DEPTH)
+    rows, scores = np.concatenate([rows, start + new]), np.concatenate([scores, products[new]])
+    kept = np.argsort(-scores, kind="stable")[:DEPTH]
+    return rows[kept], scores[kept]
+
+
+def _fewest(index: ItemIndex, best: IndexTrial, depth: int, asked: Asked) -> IndexTrial:
     """The fewest cells of the chosen index that find enough of the `depth` nearest items."""
-    expected = [rows[:depth] for rows in truth]
     for probes in (one for one in PROBES if one < best.probes):
-        fewer = index.with_probes({depth: probes})
-        trial = _trial(fewer, best.codes, queries, expected, eligible, vectors, depth)
+        trial = _trial(index.with_probes({depth: probes}), best.codes, asked, depth)
         if trial.recall >= FLOOR:
             return trial.model_copy(update={"chosen": True})
     whole = index.with_probes({depth: best.probes})
-    return _trial(whole, best.codes, queries, expected, eligible, vectors, depth).model_copy(update={"chosen": True})
+    return _trial(whole, best.codes, asked, depth).model_copy(update={"chosen": True})
 
 
-def _probed(
-    vectors: FloatArray, queries: FloatArray, truth: Sequence[np.ndarray], eligible: Eligible
-) -> Iterator[tuple[ItemIndex, IndexTrial]]:
+def _probed(asked: Asked, config: IndexConfig, folder: Path | None) -> Iterator[tuple[ItemIndex, IndexTrial]]:
     """Per kind of code, with more and more probes until enough is found."""
-    cells = 2 ** round(np.log2(CELLS * np.sqrt(len(vectors))))
+    cells = cells_of(len(asked.vectors))
     index: ItemIndex | None = None
-    for codes in CODES:
-        index = ItemIndex.train(vectors, cells, codes, like=index)
-        for probes in PROBES:
+    for codes in product_codes(asked.vectors.shape[1]) if config.kind == "ivfpq" else CODES:
+        place = folder / codes if folder is not None and config.shards > 1 else None
+        index = ItemIndex.train(asked.vectors, cells, codes, like=index, shards=config.shards, folder=place)
+        for probes in (one for one in PROBES if one <= cells):
             probed = index.with_probes({DEPTH: probes})
-            trial = _trial(probed, codes, queries, truth, eligible, vectors)
+            trial = _trial(probed, codes, asked)
             yield probed, trial
             if trial.recall >= FLOOR:
                 break
 
 
-def _trial(
-    index: ItemIndex,
-    codes: str,
-    queries: FloatArray,
-    truth: Sequence[np.ndarray],
-    eligible: Eligible,
-    vectors: FloatArray,
-    depth: int = DEPTH,
-) -> IndexTrial:
+def cells_of(n_rows: int) -> int:
+    """Number of cells of an index of so many rows."""
+    return int(2 ** round(np.log2(CELLS * np.sqrt(n_rows))))
+
+
+def product_codes(dim: int) -> list[str]:
+    """FAISS's names of the product codes for vectors of so many numbers, the longest first."""
+    return [f"PQ{dim // each}" for each in PRODUCT_DIMS if dim % each == 0]
+
+
+def _trial(index: ItemIndex, codes: str, asked: Asked, depth: int = DEPTH) -> IndexTrial:
     found, seconds = [], []
-    for query, expected in zip(queries, truth, strict=True):
+    for query, expected in zip(asked.queries, asked.truth, strict=True):
         start = perf_counter()
-        rows = index.search(query, depth, eligible)
+        rows = index.search(query, depth, asked.eligible)
         seconds.append(perf_counter() - start)
-        found.append(np.isin(expected, rows).mean())
-    bits = {"SQ8": 8, "SQ4": 4}.get(codes, 32)
+        found.append(np.isin(expected[:depth], rows).mean())
     return IndexTrial(
         codes=codes,
         cells=index.cells,
         probes=index.probes.get(depth, 0),
         recall=round(float(np.mean(found)), 4),
         milliseconds=round(1000 * float(np.median(seconds)), 3),
-        megabytes=round(vectors.size * bits / 8 / 1e6, 1),
+        megabytes=round(len(asked.vectors) * _bytes_of(codes, asked.vectors.shape[1]) / 1e6, 1),
         depth=depth,
     )
+
+
+def _bytes_of(codes: str, dim: int) -> float:
+    """Bytes of one vector."""
+    return float(codes[2:]) if codes.startswith("PQ") else dim * {"SQ8": 1, "SQ4": 0.5}.get(codes, 4)
