@@ -4,12 +4,11 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import prometheus_client
 import pytest
 
-from features.errors import RequestError
 from features.person import Person
 from serving.api.requests import RecommendRequest
 from serving.desk.beside import Beside
@@ -21,32 +20,11 @@ from serving.shadow.comparing import Difference, Listed, Question, difference
 from serving.shadow.report import Window
 from serving.shadow.shadow import Shadow
 from serving.state import ItemLog, State, open_item_log
+from tests.serving.shadow_stand_in import END, FAULT, PRIVATE, WRONG, Answers
 
 QUESTION = Question(Person(), 1_780_000_000_000, 5, (), None)
 ANSWER = Listed({"a": 1.0, "b": 0.5}, 2.0)
 PATIENCE_SECONDS = 60
-
-
-class Answers(NamedTuple):
-    """What another process does in place of a bundle: it answers one list, as slowly as it is told."""
-
-    seconds: float = 0.0
-    trouble: str = ""
-
-    def __call__(self) -> Callable[[Question | None], Listed | str]:
-        return self._answer
-
-    def _answer(self, asked: Question | None) -> Listed | str:
-        if asked is None:
-            return "shadow"
-        time.sleep(self.seconds)
-        if self.trouble == "asked wrongly":
-            raise RequestError("no such column", field="filter")
-        if self.trouble == "a fault":
-            raise KeyError("somebody's id")
-        if self.trouble == "the end":
-            raise SystemExit(3)
-        return Listed({"b": 0.7, "c": 0.1}, 4.0)
 
 
 def until(true: Callable[[], Any]) -> None:
@@ -140,26 +118,22 @@ def test_what_comes_while_too_many_wait_is_dropped_and_counted_at_once(begin: Ca
     assert time.perf_counter() - start < 20.0, "it ends at once, whatever its process does"
 
 
-@pytest.mark.parametrize("trouble", ["asked wrongly", "a fault"])
-def test_a_question_that_fails_is_counted_and_the_next_one_asked(
-    begin: Callable[..., Shadow], trouble: str, caplog: pytest.LogCaptureFixture
+def test_a_question_that_fails_is_counted_and_a_process_that_ends_is_told(
+    begin: Callable[..., Shadow], caplog: pytest.LogCaptureFixture
 ) -> None:
-    shadow, before = begin(Answers(trouble=trouble)), counted("failed")
+    shadow, failed, right = begin(Answers()), counted("failed"), counted("compared")
     until(lambda: shadow.name)
-    for _ in range(3):
-        shadow.offer("live", QUESTION, ANSWER)
-    until(lambda: counted("failed") == before + 3)
+    for k in (WRONG, WRONG, FAULT, 5):
+        shadow.offer("live", QUESTION._replace(k=k), ANSWER)
+    until(lambda: counted("compared") == right + 1)
+    assert counted("failed") == failed + 3
     assert shadow.refusal is None
-    assert "somebody's id" not in caplog.text
-
-
-def test_a_process_that_ends_is_told(begin: Callable[..., Shadow]) -> None:
-    shadow = begin(Answers(trouble="the end"))
-    until(lambda: shadow.name)
-    shadow.offer("live", QUESTION, ANSWER)
+    shadow.offer("live", QUESTION._replace(k=END), ANSWER)
     until(lambda: shadow.refusal)
     assert "ended with exit status 3" in str(shadow.refusal)
     shadow.offer("live", QUESTION, ANSWER)
+    assert caplog.text.count("could not answer") == 2, "a fault that comes again is told once"
+    assert PRIVATE not in caplog.text
 
 
 def test_a_report_that_cannot_be_written_stops_nothing(begin: Callable[..., Shadow], tmp_path: Path) -> None:
