@@ -257,6 +257,14 @@ class DatasetConfig(StrictConfig):
         """The event types that nobody did: what was only shown."""
         return tuple(name for name, kind in self.types.items() if kind.sign == "exposure")
 
+    def no_longer_read(self, before: "DatasetConfig") -> list[str]:
+        """What clients may send to a model of the data set `before`, and one of this data set does not understand."""
+        return [
+            *(f"event type {name}" for name in before.types if name not in self.types),
+            *(f"attribute {name} of people" for name in before.users.columns if name not in self.users.columns),
+            *(f"context {name}" for name in before.events.context if name not in self.events.context),
+        ]
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.events.type is None and len(self.types) != 1:

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from features.dataset import DatasetConfig
 from features.errors import BundleError
 from features.moments import DAY
 from features.schema import Schema
@@ -182,6 +183,11 @@ def save_schema(schema: Schema, directory: Path) -> None:
 def _read_schema(directory: Path) -> Schema:
     content = _read_json(directory / "schema.json")
     return Schema.from_json(content, Vocabulary.load(directory / "catalogue" / "ids"))
+
+
+def dataset_of(path: Path) -> DatasetConfig:
+    """What a bundle reads, without opening the rest. Raises BundleError when its schema is not there."""
+    return DatasetConfig.parse(_read_json(path / "schema.json")["dataset"])
 
 
 def verify_bundle(path: Path) -> dict[str, Any]:

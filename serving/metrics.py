@@ -8,6 +8,8 @@ from prometheus_client import Counter, Gauge, Histogram
 
 _REQUEST = (0.001, 0.002, 0.003, 0.004, 0.006, 0.008, 0.012, 0.016, 0.024, 0.032, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _STAGE = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
+_SHARE = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+_SHIFT = (0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 _LAG = (0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0)
 
 REQUEST_SECONDS = Histogram(
@@ -44,6 +46,31 @@ BUNDLE_REFUSED = Gauge(
     multiprocess_mode="livemax",
 )
 SWAPS = Counter("tailorbird_swaps", "Bundles that took another's place, or were refused, by worker.", ["outcome"])
+CANARY_SHARE = Gauge(
+    "tailorbird_canary_share",
+    "Share of people whom a canary answers, in the worker where it is smallest.",
+    multiprocess_mode="livemin",
+)
+SHADOW_ANSWERS = Counter(
+    "tailorbird_shadow_answers",
+    "Lists that a shadow was to make too, by its bundle: compared, dropped because too many waited, or failed.",
+    ["bundle", "outcome"],
+)
+SHADOW_OVERLAP = Histogram(
+    "tailorbird_shadow_overlap", "Share of a list that the shadow's list has too.", ["bundle"], buckets=_SHARE
+)
+SHADOW_SCORE_SHIFT = Histogram(
+    "tailorbird_shadow_score_shift",
+    "Mean distance between the scores that a shadow and the live bundle give to the same items.",
+    ["bundle"],
+    buckets=_SHIFT,
+)
+SHADOW_SECONDS = Histogram(
+    "tailorbird_shadow_seconds",
+    "Time in the pipeline for lists that were compared, of the shadow and of the live bundle.",
+    ["bundle", "by"],
+    buckets=_STAGE,
+)
 ITEMS_CHANGED = Gauge(
     "tailorbird_items_changed",
     "Items that differ from the files that are served, in the worker with most of them.",

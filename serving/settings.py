@@ -43,6 +43,16 @@ class PipelineSettings(StrictConfig):
     """Days after its first event during which an item counts as new."""
 
 
+class ShadowConfig(StrictConfig):
+    """How a shadow bundle, which answers nobody, is compared with the live one."""
+
+    report: str | None = None
+    """File to which each worker adds a line of JSON a minute; without it the log alone has them. Nothing in it is about
+    a person."""
+    max_waiting: int = Field(default=32, ge=1, le=10_000)
+    """Questions that may wait for the shadow of one worker; what comes while so many wait is dropped, and counted."""
+
+
 class ServingConfig(StrictConfig):
     """The `serving` section of a configuration file."""
 
@@ -84,6 +94,8 @@ class ServingConfig(StrictConfig):
     none of them is told in the first."""
     log_served: bool = True
     """Whether answers to people who allow measuring are logged: `after` and learning from what was shown need it."""
+    shadow: ShadowConfig = ShadowConfig()
+    """Comparing a shadow bundle with the live one."""
     newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)
     """Newest events of a person that are read from the state; not fewer than the bundle's `pipeline.max_events`."""
 

@@ -349,6 +349,22 @@ def test_promote_and_roll_back(trained: Any, tmp_path: Path) -> None:
     assert run("rollback", "--registry", registry).stdout == f"live: {trained.bundle}\n"
 
 
+def test_a_canary_and_a_shadow_beside_live(trained: Any, tmp_path: Path) -> None:
+    registry, other = tmp_path / "registry", tmp_path / "other"
+    shutil.copytree(trained.bundle, other)
+    assert "no bundle is live" in told(run("promote", other, "--registry", registry, "--shadow"))
+    live = run("promote", trained.bundle, "--registry", registry).stdout
+    assert run("promote", other, "--registry", registry, "--shadow").stdout == f"{live}shadow: {other}\n"
+    canary = f"canary: {other}, answers 0.1 of all people\n"
+    assert run("promote", other, "--registry", registry, "--canary", "0.1").stdout == live + canary
+    assert "a share of people is from 0 to 1" in told(run("promote", other, "--registry", registry, "--canary", "7"))
+    assert run("promote", other, "--registry", registry, "--canary", "1", "--shadow").exit_code == 2
+    assert "knows no shadow" in told(run("rollback", "--registry", registry, "--shadow"))
+    assert run("rollback", "--registry", registry, "--canary").stdout == live
+    run("promote", other, "--registry", registry, "--shadow")
+    assert run("rollback", "--registry", registry).stdout == live
+
+
 def test_what_is_no_bundle_is_told(tmp_path: Path) -> None:
     for command in (["promote"], ["bento", "--bundle"], ["serve", "--bundle"]):
         assert "is no bundle" in told(run(*command, tmp_path))

@@ -68,7 +68,8 @@ def named(pipeline: Pipeline, item_ids: Sequence[str]) -> tuple[Category, ...]:
     schema, codes = pipeline.bundle.schema, pipeline.bundle.catalogue.codes
     name, column, values = _categorical(schema)
     rows = [row for row in schema.items.rows(item_ids).tolist() if row >= RESERVED]
-    counts = Counter(int(codes[row, column]) for row in rows if codes[row, column] >= RESERVED)
+    found = codes[np.array(rows, dtype=np.int64)][:, column].tolist() if rows else []
+    counts = Counter(code for code in found if code >= RESERVED)
     return tuple(Category(name, values[code - RESERVED]) for code, _ in counts.most_common(NAMED))
 
 

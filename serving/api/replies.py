@@ -115,6 +115,8 @@ class ListReply(Stamped, frozen=True, kw_only=True):
     degraded: list[Literal["state", "explanations", "ranker"]] | None = None
     """What the answer had to do without: what is stored of the person, because the store does not answer; reasons, or
     the ranker, because time was short."""
+    former_bundle: str | None = None
+    """With `after`: the model that made the page before, when it answers no more and this page is another's."""
     not_personal: Literal["denied", "unknown", "state"] | None = None
     """When nothing of the person was read but their consent, and the list follows from the context alone: because they
     denied `personalize`, because they were never asked, or because the store does not answer."""
@@ -173,6 +175,17 @@ class RefusedReply(Reply, frozen=True, kw_only=True):
     reason: str
 
 
+class CompanionReply(Reply, frozen=True, kw_only=True):
+    """A bundle that the registry names beside the live one."""
+
+    bundle: str | None = None
+    """The model; left out while it is being opened, and when it is refused."""
+    share: float | None = None
+    """Of the people whom a canary answers."""
+    refused: RefusedReply | None = None
+    """Why it does not answer."""
+
+
 class ReadyReply(Reply, frozen=True, kw_only=True):
     """The service answers."""
 
@@ -183,6 +196,10 @@ class ReadyReply(Reply, frozen=True, kw_only=True):
     """Up to which change of items this worker answers."""
     refused: RefusedReply | None = None
     """Why a bundle that was promoted does not answer in this one's place."""
+    canary: CompanionReply | None = None
+    """What answers a share of the people in its place."""
+    shadow: CompanionReply | None = None
+    """What answers the same questions for nobody, to be compared."""
     degraded: list[Literal["state"]] | None = None
     """What answers must do without for now: what is stored of people, because the store does not answer."""
     may_lose: str | None = None
@@ -209,6 +226,8 @@ class UserListReply(Reply, frozen=True, kw_only=True):
     """One user's list, as /v1/recommend would answer it."""
 
     user_id: str
+    bundle: str | None = None
+    """The model that made this list, where it is another than the answer's: a canary answers some of the users."""
     items: list[ItemReply]
     """Best first; none when there is an `error`."""
     shortfall: ShortfallReply | None = None
@@ -238,10 +257,12 @@ def list_reply(
     words: Words | None = None,
     without: Sequence[Literal["state"]] = (),
     not_personal: Literal["denied", "unknown", "state"] | None = None,
+    former_bundle: str | None = None,
 ) -> ListReply:
     """A pipeline's answer as JSON has it, with reasons and times when there are `words` to tell them in.
 
-    `without` names what the pipeline was not given, `not_personal` why nothing of the person.
+    `without` names what the pipeline was not given, `not_personal` why nothing of the person, `former_bundle` what made
+    the page before, where it was another.
     """
     short = answer.shortfall
     reasoned = None if answer.degraded else words
@@ -257,6 +278,7 @@ def list_reply(
         language_missing=reasoned.missing if reasoned else None,
         degraded=[*without, *answer.degraded] or None,
         not_personal=not_personal,
+        former_bundle=former_bundle,
     )
 
 

@@ -49,6 +49,7 @@ def _list_of(desk: Desk, request: BatchRequest, user_id: str, request_id: str) -
     reply = desk.recommend(asked, request_id, logged=False)
     return UserListReply(
         user_id=user_id,
+        bundle=None if reply.bundle == desk.bundle else reply.bundle,
         items=reply.items,
         shortfall=reply.shortfall,
         filtering=reply.filtering,

@@ -47,17 +47,17 @@ def in_order(open_work: Callable[[], Callable[[T], R]], inputs: Iterable[T], pro
     if processes == 1:
         yield from map(open_work(), inputs)
         return
-    workers: list[_Worker] = []
+    workers: list[WorkerProcess] = []
     try:
-        workers.extend(_Worker(open_work) for _ in range(processes))
+        workers.extend(WorkerProcess(open_work) for _ in range(processes))
         yield from _collected(workers, enumerate(inputs))
     finally:
         for worker in workers:
             worker.end()
 
 
-def _collected(workers: "list[_Worker]", numbered: Iterator[tuple[int, Any]]) -> Iterator[Any]:
-    idle, busy = list(workers), dict[Any, tuple[_Worker, int]]()
+def _collected(workers: "list[WorkerProcess]", numbered: Iterator[tuple[int, Any]]) -> Iterator[Any]:
+    idle, busy = list(workers), dict[Any, tuple[WorkerProcess, int]]()
     done: dict[int, Any] = {}
     turn, most = 0, AHEAD * len(workers)
     waiting = next(numbered, None)
@@ -76,8 +76,8 @@ def _collected(workers: "list[_Worker]", numbered: Iterator[tuple[int, Any]]) ->
             turn += 1
 
 
-class _Worker:
-    """A process, and our end of the line to it.
+class WorkerProcess:
+    """A process that answers one input after the other, and our end of the line to it.
 
     Nobody else holds its standard input open, so that it reads an end there, and ends itself, however this process
     ends. Being of another group, it does not hear the Ctrl-C that ends this one.
@@ -124,6 +124,15 @@ class _Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def kill(self) -> None:
+        """Stop it at once, whatever it does; from any thread."""
+        self._process.kill()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
 
     def _ended(self) -> ProcessError:
         try:

@@ -8,6 +8,7 @@ import click
 from serving.commands.options import REGISTRY, STATE
 
 if TYPE_CHECKING:
+    from serving.lifecycle.registry import Beside
     from serving.retrieval.device import Device
 
 
@@ -15,27 +16,35 @@ if TYPE_CHECKING:
 @click.argument("bundle", type=click.Path(path_type=Path))
 @REGISTRY
 @STATE
+@click.option("--canary", "share", type=float, help="Let it answer this share of all people (0 to 1) in live's place.")
+@click.option("--shadow", is_flag=True, help="Let it answer nobody, and compare it with the live one.")
 @click.option("--force", is_flag=True, help="Also one that the gate refused; needs --why.")
 @click.option("--why", default="", help="The reason, which is recorded in the registry.")
-def promote(bundle: Path, registry: Path, state: str, force: bool, why: str) -> None:
-    """Make a bundle the live one; noted in the audit log of --state."""
-    from serving.access.administration import note
-    from serving.lifecycle.registry import promote as make_live
+def promote(bundle: Path, registry: Path, state: str, share: float | None, shadow: bool, force: bool, why: str) -> None:
+    """Make a bundle the live one, the canary or the shadow; noted in the audit log of --state."""
+    from serving.lifecycle import administration
 
-    note(state, "promote", bundle=str(bundle.resolve()), registry=str(registry.resolve()), why=why)
-    click.echo(f"live: {make_live(bundle, registry, force=force, why=why).live}")
+    if shadow and share is not None:
+        raise click.UsageError("a bundle has one place: give --canary or --shadow")
+    if shadow:
+        pointer = administration.make_shadow(bundle, registry, state, why=why)
+    elif share is not None:
+        pointer = administration.make_canary(bundle, registry, state, share, force=force, why=why)
+    else:
+        pointer = administration.make_live(bundle, registry, state, force=force, why=why)
+    click.echo("\n".join(administration.told(pointer)))
 
 
 @click.command()
 @REGISTRY
 @STATE
-def rollback(registry: Path, state: str) -> None:
-    """Make the previous bundle live again; noted in the audit log of --state."""
-    from serving.access.administration import note
-    from serving.lifecycle.registry import rollback as return_to_previous
+@click.option("--canary", "only", flag_value="canary", help="Take away the canary alone.")
+@click.option("--shadow", "only", flag_value="shadow", help="Take away the shadow alone.")
+def rollback(registry: Path, state: str, only: "Beside | None") -> None:
+    """Make the previous bundle live again, without canary and shadow; noted in the audit log of --state."""
+    from serving.lifecycle import administration
 
-    note(state, "rollback", registry=str(registry.resolve()))
-    click.echo(f"live: {return_to_previous(registry).live}")
+    click.echo("\n".join(administration.told(administration.make_undone(registry, state, only))))
 
 
 @click.command()

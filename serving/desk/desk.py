@@ -26,12 +26,13 @@ from serving.api.requests import (
     SimilarRequest,
 )
 from serving.budget import NEVER, Deadline, UsualTimes
+from serving.desk.beside import ALONE, Beside
 from serving.desk.breaker import Breaker
 from serving.desk.inline import with_events
 from serving.desk.intake import Intake, event_reply
 from serving.desk.permission import NotPersonal, Permitted, admitting, measuring, permitted_past
 from serving.desk.watching import watch_events, watch_list
-from serving.events.pages import page_of
+from serving.events.pages import Page, page_of
 from serving.events.refused import refused
 from serving.events.served import Served, served_row
 from serving.filters import Filter, FilterReader
@@ -39,6 +40,7 @@ from serving.person.retraining import Retraining
 from serving.person.settings import FOR_EVER, RetentionConfig
 from serving.pipeline import Pipeline
 from serving.reasons.wording import Languages, Words
+from serving.shadow.comparing import Listed, Question
 from serving.state.audit_log import Deed
 from serving.state.item_log import ItemLog
 from serving.state.protocol import State, StoredEvent
@@ -95,6 +97,7 @@ class Desk:
         self.item_log = item_log
         self.clock = clock
         self.deed: Deed | None = None
+        self.beside = ALONE
         self._state = state
         self._newest = newest
         self._breaker = Breaker()
@@ -106,6 +109,42 @@ class Desk:
         other = copy(self)
         other._take(pipeline)
         return other
+
+    def beside_others(self, beside: Beside) -> "Desk":
+        """The same desk with these bundles beside its own."""
+        other = copy(self)
+        other.beside = beside
+        return other
+
+    def for_person(self, request: PersonRequest) -> "Desk":
+        """The desk that answers a person: the canary's for its share of people, for all others this one.
+
+        While the store does not answer, a visitor counts as not linked to anybody.
+        """
+        canary = self.beside.canary
+        if canary is None:
+            return self
+        user_id = request.user_id
+        if user_id is None and request.anonymous_id is not None:
+            user_id = self._user_of(request.anonymous_id)
+        if user_id is not None:
+            user_id = self._state.written([user_id])[-1]  # as the store names a user, whoever named them
+        return canary.desk if canary.split.takes(user_id, request.anonymous_id) else self
+
+    def _user_of(self, anonymous_id: str) -> str | None:
+        try:
+            return self._breaker.call(lambda: self._state.user_of(anonymous_id))
+        except StateError:
+            return None
+
+    def _continuing(self, page: Page) -> "Desk":
+        """The desk whose bundle made the page before, while it answers; else that of the person."""
+        canary = self.beside.canary
+        if page.bundle == self.bundle:
+            return self
+        if canary is not None and page.bundle == canary.desk.bundle:
+            return canary.desk
+        return self.for_person(page.request)
 
     def noting(self, deed: Deed) -> "Desk":
         """The same desk for one call, which notes the deed with the first thing that it changes in the store."""
@@ -143,6 +182,9 @@ class Desk:
         When `logged`, the answer goes into the log of what was served, from which `after` continues it.
         """
         page = page_of(request, self.served)
+        return self._continuing(page)._page(page, request, request_id, until, logged=logged)
+
+    def _page(self, page: Page, request: RecommendRequest, request_id: str, until: float, *, logged: bool) -> ListReply:
         asked = page.request
         asking = self.asking(asked)
         query = Query(
@@ -155,13 +197,28 @@ class Desk:
         answer = page.cut(self.pipeline.recommend(asking.person, query, asking.moment))
         if logged:
             self._log(asked, request_id, asking, answer, page.given)
+            if self.beside.shadow is not None:
+                self._offer(page, asking, answer)
         watch_list("recommend", self.pipeline.bundle, answer)
         self._learn(answer, explained=request.explain and not answer.degraded)
         words = self.words(request.spoken) if request.explain else None
-        return self._reply(asking, answer, request_id, words)
+        former = None if page.bundle in (None, self.bundle) else page.bundle
+        return self._reply(asking, answer, request_id, words, former)
+
+    def _offer(self, page: Page, asking: Asking, answer: Answer) -> None:
+        """Let the shadow answer the same; not a page that goes on from live's, nor what live had to do without."""
+        if page.given or asking.without or answer.degraded or self.beside.shadow is None:
+            return
+        asked = page.request
+        question = Question(asking.person, asking.moment, page.depth, asked.exclude, asked.filter)
+        took = sum(answer.timings.values()) - answer.timings.get("explain", 0.0)
+        self.beside.shadow.offer(self.bundle, question, Listed({one.item_id: one.score for one in answer.items}, took))
 
     def rank(self, request: RankRequest, request_id: str, until: float = NEVER) -> ListReply:
         """The given items in this person's order."""
+        return self.for_person(request)._rank(request, request_id, until)
+
+    def _rank(self, request: RankRequest, request_id: str, until: float) -> ListReply:
         asking = self.asking(request)
         budget = Deadline(until, self._usual)
         query = Query(filter=self.filter(request.filter), explain=request.explain, budget=budget)
@@ -171,9 +228,17 @@ class Desk:
         words = self.words(request.spoken) if request.explain else None
         return self._reply(asking, answer, request_id, words)
 
-    def _reply(self, asking: Asking, answer: Answer, request_id: str, words: Words | None) -> ListReply:
+    def _reply(
+        self, asking: Asking, answer: Answer, request_id: str, words: Words | None, former: str | None = None
+    ) -> ListReply:
         return list_reply(
-            answer, request_id, self.bundle, words=words, without=asking.without, not_personal=asking.not_personal
+            answer,
+            request_id,
+            self.bundle,
+            words=words,
+            without=asking.without,
+            not_personal=asking.not_personal,
+            former_bundle=former,
         )
 
     def _log(

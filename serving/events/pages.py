@@ -22,6 +22,8 @@ class Page(NamedTuple):
     """The whole question."""
     given: Sequence[str] = ()
     """Items of earlier pages."""
+    bundle: str | None = None
+    """What made the page before, if there was one."""
 
     @property
     def depth(self) -> int:
@@ -53,7 +55,7 @@ def page_of(request: RecommendRequest, served: Served | None) -> Page:
     given = [*row.query["given"], *(one.item_id for one in row.items)]
     if len(given) > MAX_EXCLUDED:
         raise RequestError(f"the pages so far hold more than {MAX_EXCLUDED} items", field="after")
-    return Page(_continued(request, row), given)
+    return Page(_continued(request, row), given, row.bundle)
 
 
 def _continued(request: RecommendRequest, row: ServedRow) -> RecommendRequest:

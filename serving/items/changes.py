@@ -25,7 +25,7 @@ _UNREADABLE = "item change %d cannot be applied to bundle %s and is passed over:
 
 
 class ItemFollower:
-    """Keeps one worker up to date with the log."""
+    """Keeps one worker up to date with the log, its canary too."""
 
     def __init__(
         self, live: Live, log: ItemLog, open_snapshot: Callable[[Path], Snapshot], clock: Callable[[], float] = time
@@ -38,26 +38,31 @@ class ItemFollower:
 
     def look(self) -> None:
         """Apply what is new. Raises StateError when the log does not answer."""
-        newest, number = self._log.newest(), self._live.snapshot.number
-        ITEMS_WAITING.set(max(newest - number, 0))
-        if newest < number and number > self._live.snapshot.trained_on:
-            self._begin_again()
+        newest = self._log.newest()
+        ITEMS_WAITING.set(max(newest - self._live.snapshot.number, 0))
+        for live in self._live.all:
+            self._bring(live, newest)
+
+    def _bring(self, live: Live, newest: int) -> None:
+        number = live.snapshot.number
+        if newest < number and number > live.snapshot.trained_on:
+            self._begin_again(live)
         if newest <= number:
             return
-        with self._live.changing:
-            for page, snapshot in newer(self._live.snapshot, self._log):
+        with live.changing:
+            for page, snapshot in newer(live.snapshot, self._log):
                 ITEM_CHANGE_AGE_SECONDS.set(self._age(page[0]))
-                self._live.replace(snapshot)
+                live.replace(snapshot)
                 ITEMS_WAITING.set(max(newest - snapshot.number, 0))
                 for change in page:
                     ITEM_CHANGE_SECONDS.observe(self._age(change))
         ITEM_CHANGE_AGE_SECONDS.set(0)
 
-    def _begin_again(self) -> None:
+    def _begin_again(self, live: Live) -> None:
         """The log was put back to an earlier state: what it no longer holds must not be shown, so nothing is kept."""
         _LOG.warning("the log of item changes went back; what it holds now is applied to the bundle anew")
-        with self._live.changing:
-            self._live.replace(up_to_date(self._open(self._live.snapshot.main.path), self._log))
+        with live.changing:
+            live.replace(up_to_date(self._open(live.snapshot.main.path), self._log))
 
     def _age(self, change: ItemChange) -> float:
         return max(self._clock() - change.moment / SECOND, 0.0)

@@ -75,7 +75,11 @@ class MergeMapper:
 
     def look(self) -> None:
         """Map the newest merge if it holds more than what is mapped. Raises StateError when the log does not answer."""
-        before = self._live.snapshot
+        for live in self._live.all:
+            self._look(live)
+
+    def _look(self, live: Live) -> None:
+        before = live.snapshot
         found = [(number, path) for number, path in later_merges(before) if path not in self._bad]
         newest = self._log.newest() if found else 0
         waiting = [(number, path) for number, path in found if number <= newest]
@@ -83,9 +87,9 @@ class MergeMapper:
             return
         with only_one(self._lock) as ours:
             if ours:
-                self._map(before, *waiting[0])
+                self._map(live, before, *waiting[0])
 
-    def _map(self, before: Snapshot, number: int, path: Path) -> None:
+    def _map(self, live: Live, before: Snapshot, number: int, path: Path) -> None:
         try:
             main = open_merged(before.main, path, self._log.identity)
             fresh = up_to_date(Snapshot.of(main, number), self._log)
@@ -95,9 +99,9 @@ class MergeMapper:
             self._bad.add(path)
             _LOG.warning("a merge is left aside: %s", error)
             return
-        with self._live.changing:
-            if self._live.snapshot.main is before.main:
-                self._live.replace(up_to_date(fresh, self._log))
+        with live.changing:
+            if live.snapshot.main is before.main:
+                live.replace(up_to_date(fresh, self._log))
 
 
 class MergeStarter:
@@ -117,9 +121,9 @@ class MergeStarter:
             if self._process.returncode:
                 self._rest_until = monotonic() + PATIENCE_SECONDS
             self._process = None
-        if self._process is None and monotonic() >= self._rest_until and self._due():
+        if self._process is None and monotonic() >= self._rest_until and (due := self._due()):
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "serving.items.merging", str(self._live.snapshot.main.path)],
+                [sys.executable, "-m", "serving.items.merging", str(due)],
                 env={**os.environ, "TAILORBIRD_STATE": self._state},  # a password may stand in it
                 cwd=Path(__file__).parents[2],
                 stdin=subprocess.DEVNULL,
@@ -131,12 +135,14 @@ class MergeStarter:
             self._process.terminate()
             self._process.wait()
 
-    def _due(self) -> bool:
-        snapshot = self._live.snapshot
-        if len(snapshot.delta) < self._threshold or any(later_merges(snapshot)):
-            return False
-        with only_one(lock_of(snapshot.main.path)) as nobody:
-            return nobody
+    def _due(self) -> Path | None:
+        """The bundle whose changes should be merged, and are not being."""
+        for snapshot in (live.snapshot for live in self._live.all):
+            if len(snapshot.delta) >= self._threshold and not any(later_merges(snapshot)):
+                with only_one(lock_of(snapshot.main.path)) as nobody:
+                    if nobody:
+                        return snapshot.main.path
+        return None
 
 
 def main(path: str, state: str) -> int:

@@ -12,7 +12,9 @@ from typing import Literal, NamedTuple
 from features.errors import BundleError
 
 DECISIONS = "decisions.jsonl"
-Action = Literal["promoted", "refused", "rolled_back"]
+Action = Literal["promoted", "refused", "rolled_back", "canary", "shadow", "ended"]
+JUDGED = ("promoted", "refused", "rolled_back")
+"""What says whether a bundle may be live; a trial beside the live one does not."""
 
 
 class Decision(NamedTuple):
@@ -25,7 +27,7 @@ class Decision(NamedTuple):
     why: tuple[str, ...] = ()
     """The rules that refused it, or the reason that somebody gave."""
     forced: bool = False
-    """Whether it went live although it had been refused."""
+    """Whether it went live, or to a canary's share, although it had been refused."""
     moment: str = ""
     """RFC 3339, UTC; now, if not given."""
 
@@ -60,8 +62,9 @@ def _read(line: str) -> Decision | None:
 
 
 def newest_about(fingerprint: str, registry: Path) -> Decision | None:
-    """The newest decision about a bundle, wherever it lies by now."""
-    return next((one for one in reversed(decisions(registry)) if one.fingerprint == fingerprint), None)
+    """The newest decision on whether a bundle may be live, wherever it lies by now."""
+    about = (one for one in reversed(decisions(registry)) if one.fingerprint == fingerprint)
+    return next((one for one in about if one.action in JUDGED), None)
 
 
 def require_not_refused(fingerprint: str, registry: Path) -> None:

@@ -6,7 +6,7 @@ TAILORBIRD_REGISTRY, TAILORBIRD_STATE, and TAILORBIRD_CONFIG with a `serving` se
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -27,9 +27,10 @@ from serving.items.merging import MergeMapper, MergeStarter, with_merges
 from serving.items.snapshot import Snapshot
 from serving.lifecycle import swap
 from serving.lifecycle.live import Live
+from serving.lifecycle.memory import leave_alone
 from serving.lifecycle.registry import read_pointer
 from serving.lifecycle.repeating import Repeating
-from serving.lifecycle.swap import RegistryWatcher, leave_alone, machine_lock
+from serving.lifecycle.swap import RegistryWatcher, machine_lock
 from serving.lifecycle.trial import Trial
 from serving.lifecycle.worker import Worker
 from serving.person import housekeeping
@@ -38,6 +39,8 @@ from serving.person.reach import reach_of
 from serving.pipeline import Pipeline
 from serving.retrieval.device import Device
 from serving.settings import ServingConfig
+from serving.shadow.answering import Opened
+from serving.shadow.shadow import Shadow
 from serving.state import (
     DEFAULT_URL,
     ItemLog,
@@ -144,12 +147,17 @@ def _worker(
     lock, url = machine_lock(Path(registry) if registry else path), environment.get("TAILORBIRD_STATE", DEFAULT_URL)
     starter = None if in_memory(url) else MergeStarter(live, absolute_url(url), config.merge_items)
     trial = Trial(config.device)
-    open_beside = partial(open_checked, trial=trial)
-    watcher = RegistryWatcher(Path(registry), live, log, open_beside, lock, trial.stop) if registry else None
+    trial.passed(snapshot.main)
+    watcher = None
+    if registry:
+        open_beside, new_shadow = partial(open_checked, trial=trial), _shadows(url, config)
+        watcher = RegistryWatcher(Path(registry), live, log, open_beside, lock, new_shadow, trial.stop)
     check_retention(config.retention, live.desk.schema.types, timed=live.desk.schema.timed)
     finisher = Finisher(state, reach, machine_lock(Path(f"{url}.erasing")), wall_clock)
     keeper = Keeper(state, config.retention, config.consent, machine_lock(Path(f"{url}.expiring")), wall_clock)
     served = desk.served
+    if watcher:
+        watcher.follow()  # who is a canary's must be from the first answer on
     threads = [
         *([Repeating("served", served.flush, FLUSH_SECONDS)] if served else []),
         Repeating("erasures", finisher.look, housekeeping.FINISH_SECONDS),
@@ -161,6 +169,16 @@ def _worker(
         *([Repeating("registry", watcher.look, swap.LOOK_SECONDS)] if watcher else []),
     ]
     return Worker(live, guard, threads, watcher, starter, _told_losses(state))
+
+
+def _shadows(url: str, config: ServingConfig) -> Callable[[Path], Shadow]:
+    """How this worker begins a shadow."""
+
+    def begun(path: Path) -> Shadow:
+        opened = Opened(path, open_snapshot, absolute_url(url), config.newest_events, config.device)
+        return Shadow(path, opened, config.shadow)
+
+    return begun
 
 
 def _told_losses(state: State) -> str | None:

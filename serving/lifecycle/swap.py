@@ -3,25 +3,25 @@
 A bundle that is refused changes nothing: its reason is told, and it is tried again only when the pointer changes.
 """
 
-import gc
 import hashlib
 import logging
 import os
 import tempfile
-import weakref
 from collections.abc import Callable
-from ctypes import CDLL
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
-from features.errors import StateError, TailorbirdError
-from serving.bundle import MANIFEST, Bundle, read_manifest
+from features.errors import BundleError, StateError, TailorbirdError
+from serving.bundle import MANIFEST
 from serving.items.changes import up_to_date
 from serving.items.snapshot import Snapshot
+from serving.lifecycle.companions import Companions, Refusal, same_bundle
 from serving.lifecycle.live import Live
 from serving.lifecycle.lock import only_one
+from serving.lifecycle.memory import Leaving, leave_alone
 from serving.lifecycle.registry import REGISTRY, read_pointer
 from serving.metrics import BUNDLE_REFUSED, SWAPS
+from serving.shadow.shadow import Shadow
 from serving.state.item_log import ItemLog
 
 LOOK_SECONDS = 0.4
@@ -30,13 +30,6 @@ LOOK_SECONDS = 0.4
 _Stamp: TypeAlias = tuple[int, int] | None
 
 _LOG = logging.getLogger("bentoml.tailorbird")
-
-
-class Refusal(NamedTuple):
-    """Why the bundle that the registry names does not answer."""
-
-    bundle: str
-    reason: str
 
 
 class RegistryWatcher:
@@ -49,11 +42,12 @@ class RegistryWatcher:
         log: ItemLog,
         open_snapshot: Callable[[Path], Snapshot],
         lock: Path,
+        new_shadow: Callable[[Path], Shadow],
         break_off: Callable[[], None] = lambda: None,
     ) -> None:
         """`open_snapshot` opens a bundle, checked and warm, or raises; `lock` is held while it does.
 
-        `break_off` makes it raise soon, as the attribute of that name.
+        `new_shadow` begins to open one in a process of its own; `break_off` makes `open_snapshot` raise soon.
         """
         self.refusal: Refusal | None = None
         self._registry = registry
@@ -61,35 +55,43 @@ class RegistryWatcher:
         self._log = log
         self._open = open_snapshot
         self._lock = lock
-        self.break_off = break_off
-        """Let a bundle that is just being opened be, because the worker ends."""
-        self._target = live.snapshot.main.path
-        self._seen: tuple[_Stamp, _Stamp] | None = None
-        self._leaving: list[weakref.ref[Bundle]] = []
+        self._break_off = break_off
+        self._leaving = Leaving()
+        self.companions = Companions(live, log, open_snapshot, new_shadow, self._leaving)
+        self._targets = [live.snapshot.main.path]
+        self._seen: list[_Stamp] | None = None
 
     def look(self) -> None:
-        """Follow the pointer if it or the bundle there changed, unless another worker of this machine is just doing so.
+        """Follow the pointer if it or a bundle there changed, unless another worker of this machine is just doing so.
 
-        Raises StateError when the log of item changes does not answer, without which no bundle is right.
+        What it no longer names is let go in any case: that takes no time, and a rollback must not wait in turn. Raises
+        StateError when the log of item changes does not answer, without which no bundle is right.
         """
-        self._free()
-        if self._seen == (_stamp(self._registry / REGISTRY), _stamp(self._target / MANIFEST)):
+        self._leaving.free()
+        self._tell()
+        if self._seen == self._stamps():
             return
+        self._leave()
         with only_one(self._lock) as ours:
             if ours:
                 self._log.newest()
-                self._follow()
+                self.follow()
 
-    def _follow(self) -> None:
-        pointer, name = _stamp(self._registry / REGISTRY), str(self._registry / REGISTRY)
-        self._seen = pointer, _stamp(self._target / MANIFEST)
+    def follow(self) -> None:
+        """Follow the pointer now, whoever else does. Raises StateError as `look` does."""
+        name = str(self._registry / REGISTRY)
+        self._seen = self._stamps()
         try:
-            self._target = path = read_pointer(self._registry).live
-            self._seen, name = (pointer, _stamp(path / MANIFEST)), str(path)
-            present = self._live.snapshot.main
-            if path != present.path or read_manifest(path)["fingerprint"] != present.fingerprint:
-                self._swap(path)
-            self._settle(None)
+            pointer = read_pointer(self._registry)
+            self._targets = [pointer.live, *([pointer.canary.bundle] if pointer.canary else [])]
+            self._seen = [self._seen[0], *self._stamps()[1:]]
+            name = str(pointer.live)
+            try:
+                if not same_bundle(self._live.snapshot.main, pointer.live):
+                    self._swap(pointer.live)
+                self._settle(None)
+            finally:
+                self.companions.follow(pointer)
         except StateError:
             self._seen = None
             raise
@@ -98,30 +100,41 @@ class RegistryWatcher:
         except Exception as error:
             self._settle(Refusal(name, f"it could not be opened: {type(error).__name__}"))
 
+    def break_off(self) -> None:
+        """Let a bundle that is just being opened be, and the shadow, because the worker ends."""
+        self._break_off()
+
+    def _leave(self) -> None:
+        try:
+            self.companions.leave(read_pointer(self._registry))
+        except BundleError:
+            return  # what is wrong with it is told by who follows it
+
     def _swap(self, path: Path) -> None:
-        fresh = up_to_date(self._open(path), self._log)
+        fresh = up_to_date(self.companions.opened(path) or self._open(path), self._log)
         leave_alone()
         with self._live.changing:
-            self._leaving.append(weakref.ref(self._live.snapshot.main))
+            self._leaving.add(self._live.snapshot.main)
             self._live.replace(up_to_date(fresh, self._log))
         SWAPS.labels("swapped").inc()
         _LOG.info("bundle %s answers from now on", fresh.main.name)
 
     def _settle(self, refusal: Refusal | None) -> None:
         self.refusal = refusal
-        BUNDLE_REFUSED.set(refusal is not None)
         if refusal:
             SWAPS.labels("refused").inc()
             _LOG.error(
                 "bundle %s is refused, %s goes on: %s", refusal.bundle, self._live.snapshot.main.name, refusal.reason
             )
+        self._tell()
 
-    def _free(self) -> None:
-        """Give memory back to the system once the last request of a former bundle has ended."""
-        gone = [one for one in self._leaving if one() is None]
-        if gone:
-            self._leaving = [one for one in self._leaving if one not in gone]
-            trim_memory()
+    def _tell(self) -> None:
+        refused = (self.refusal, self.companions.canary_refusal, self.companions.shadow_refusal)
+        BUNDLE_REFUSED.set(any(refused))
+
+    def _stamps(self) -> list[_Stamp]:
+        """Of the pointer, and of the bundles that answer people."""
+        return [_stamp(self._registry / REGISTRY), *(_stamp(target / MANIFEST) for target in self._targets)]
 
 
 def _stamp(path: Path) -> _Stamp:
@@ -137,19 +150,3 @@ def machine_lock(served: Path) -> Path:
     """The lock of all workers of this machine and user that serve a bundle or registry, which may be read-only."""
     name = hashlib.sha256(str(served.resolve()).encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"tailorbird-{os.getuid()}-{name}.lock"
-
-
-def leave_alone() -> None:
-    """Tell the collector to look no more at what is loaded; what was told so before costs nothing here.
-
-    References still free it; only cycles would stay, and a bundle has none.
-    """
-    gc.collect()
-    gc.freeze()
-
-
-def trim_memory() -> None:
-    """Give freed memory back to the system, where the C library can (glibc)."""
-    trim = getattr(CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

@@ -11,16 +11,19 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from features.errors import BundleError, TailorbirdError
-from serving.bundle import open_bundle
+from serving.bundle import Bundle, open_bundle
 from serving.golden import check_golden
 from serving.pipeline import Pipeline
 from serving.retrieval.device import Device
 
 NICE = 10
 """A tenth of a core beside a thread that needs all of it: at 19 a machine that is never idle would take minutes."""
+REMEMBERED = 8
+"""Bundles that are known to be right, as long as none of their files changes."""
+_Stamps: TypeAlias = frozenset[tuple[str, int, int, int, int]]
 
 
 class Trial:
@@ -29,12 +32,35 @@ class Trial:
     def __init__(self, device: Device = "cpu") -> None:
         """`device` as the service has it."""
         self._device = device
+        self._passed: dict[Path, tuple[str, _Stamps]] = {}
         self._changing = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False
 
     def __call__(self, path: Path) -> str:
-        """The fingerprint of a bundle that is whole and answers right. Raises BundleError with what is wrong."""
+        """The fingerprint of a bundle that is whole and answers right. Raises BundleError with what is wrong.
+
+        One that passed before, and of which no file was written since, is not tried again: that is the way back.
+        """
+        stamps = _stamps(path)
+        fingerprint, before = self._passed.get(path, ("", None))
+        if stamps == before:
+            return fingerprint
+        fingerprint = self._tried(path)
+        self._remember(path, fingerprint, stamps)
+        return fingerprint
+
+    def passed(self, bundle: Bundle) -> None:
+        """Take note of a bundle that this process has verified itself."""
+        self._remember(bundle.path, bundle.fingerprint, _stamps(bundle.path))
+
+    def _remember(self, path: Path, fingerprint: str, stamps: "_Stamps") -> None:
+        self._passed.pop(path, None)
+        self._passed[path] = fingerprint, stamps
+        while len(self._passed) > REMEMBERED:
+            del self._passed[next(iter(self._passed))]
+
+    def _tried(self, path: Path) -> str:
         with self._changing:
             if self._stopped:
                 raise BundleError(f"{path} was not tried out, because the service ends")
@@ -59,6 +85,14 @@ class Trial:
             self._stopped = True
             if self._process is not None:
                 self._process.kill()
+
+
+def _stamps(path: Path) -> _Stamps:
+    """What of a folder's files changes when anything is written there; the system keeps the time of the last change."""
+    files = ((one, one.stat()) for one in path.rglob("*") if one.is_file())
+    return frozenset(
+        (str(one), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns) for one, status in files
+    )
 
 
 def told_of(path: Path, device: Device) -> dict[str, Any]:

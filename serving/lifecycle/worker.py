@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from features.errors import StateError
 from serving.access.guard import Guard
-from serving.api.replies import ReadyReply, RefusedReply
+from serving.api.replies import CompanionReply, ReadyReply, RefusedReply
 from serving.desk.desk import Desk
 from serving.items.merging import MergeStarter
+from serving.lifecycle.companions import Refusal
 from serving.lifecycle.live import Live
 from serving.lifecycle.repeating import Repeating
 from serving.lifecycle.swap import RegistryWatcher
@@ -55,10 +56,28 @@ class Worker:
             ready=True,
             bundle=desk.bundle,
             item_changes=self._live.snapshot.number,
-            refused=RefusedReply(**refusal._asdict()) if refusal else None,
+            refused=_refused(refusal),
+            **self._companions(),
             degraded=None if answers else ["state"],
             may_lose=self._may_lose,
         )
+
+    def _companions(self) -> dict[str, CompanionReply]:
+        """Canary and shadow, as far as the registry names them."""
+        if self._watcher is None:
+            return {}
+        beside, companions = self.desk.beside, self._watcher.companions
+        told: dict[str, CompanionReply] = {}
+        if beside.canary or companions.canary_refusal:
+            canary = beside.canary
+            told["canary"] = CompanionReply(
+                bundle=canary.desk.bundle if canary else None,
+                share=canary.split.share if canary else None,
+                refused=_refused(companions.canary_refusal),
+            )
+        if beside.shadow:
+            told["shadow"] = CompanionReply(bundle=beside.shadow.name, refused=_refused(companions.shadow_refusal))
+        return told
 
     def close(self) -> None:
         """Stop the threads and give back the store."""
@@ -66,7 +85,13 @@ class Worker:
             self._watcher.break_off()
         for thread in self._threads:
             thread.stop()
+        if self._watcher:
+            self._watcher.companions.stop()
         if self._starter:
             self._starter.stop()
         self.guard.close()
         self.desk.close()
+
+
+def _refused(refusal: Refusal | None) -> RefusedReply | None:
+    return RefusedReply(**refusal._asdict()) if refusal else None

@@ -123,6 +123,9 @@ class State(Erasures, Facts, Protocol):
         A stranger's record is empty. An anonymous id that was linked to another user adds nothing.
         """
 
+    def user_of(self, anonymous_id: str) -> str | None:
+        """The user who an anonymous visitor is by now; None for a mere visitor, and for a stranger."""
+
     def known(self, event_ids: Collection[str]) -> set[str]:
         """Those of the event ids that are stored already."""
 

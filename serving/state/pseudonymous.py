@@ -97,6 +97,9 @@ class PseudonymousState:
     ) -> Person:
         return self._state.person(self._of(user_id), self._of(anonymous_id), newest=newest, without=without)
 
+    def user_of(self, anonymous_id: str) -> str | None:
+        return self._state.user_of(self._pseudonyms.of(anonymous_id))
+
     def known(self, event_ids: Collection[str]) -> set[str]:
         return self._state.known(event_ids)
 

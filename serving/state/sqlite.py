@@ -40,6 +40,7 @@ from serving.state.sqlite_reads import (
     read_export,
     read_person,
     read_statements,
+    user_of,
 )
 from serving.state.sqlite_schema import OWNED, STATIC, create_tables
 from serving.state.sqlite_served_log import SqliteServedLog
@@ -132,6 +133,10 @@ class SqliteState(SqliteErasures, SqliteFacts):
     ) -> Person:
         with self._connections.reading() as connection:
             return read_person(connection, persons_of(connection, user_id, anonymous_id), newest, without)
+
+    def user_of(self, anonymous_id: str) -> str | None:
+        with self._connections.reading() as connection:
+            return user_of(connection, anonymous_id)
 
     def known(self, event_ids: Collection[str]) -> set[str]:
         with self._connections.reading() as connection:

@@ -38,6 +38,16 @@ def is_user(connection: sqlite3.Connection, person: int) -> bool:
     return row is not None
 
 
+def user_of(connection: sqlite3.Connection, anonymous_id: str) -> str | None:
+    """The first user id of the person that an anonymous id stands for."""
+    row = connection.execute(
+        "SELECT min(id) FROM ids WHERE anonymous = 0 "
+        "AND person = (SELECT person FROM ids WHERE anonymous = 1 AND id = ?)",
+        (anonymous_id,),
+    ).fetchone()
+    return None if row[0] is None else str(row[0])
+
+
 def persons_of(connection: sqlite3.Connection, user_id: str | None, anonymous_id: str | None) -> list[int]:
     """The one or two persons that a pair of ids stands for, the user first; none for strangers.
 

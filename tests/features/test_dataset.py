@@ -40,3 +40,15 @@ def test_what_needs_a_time_is_refused_where_events_have_none(section: dict[str, 
 def test_a_static_attribute_needs_no_time() -> None:
     columns = {"city": {"role": "categorical", "static": True}, "joined": {"role": "time", "static": True}}
     assert not parse({"sequence": "n"}, users={"columns": columns}).timed
+
+
+def test_what_a_later_data_set_no_longer_reads_is_named() -> None:
+    before = parse(
+        {"time": "at"},
+        types={"view": {}, "buy": {}},
+        users={"columns": {"plan": CHANGING}},
+        events={"type": "kind", "context": {"device": {"role": "categorical", "static": True}}},
+    )
+    now = parse({"time": "at"}, types={"view": {}})
+    assert now.no_longer_read(before) == ["event type buy", "attribute plan of people", "context device"]
+    assert before.no_longer_read(now) == before.no_longer_read(before) == []

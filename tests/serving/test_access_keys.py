@@ -80,7 +80,11 @@ def test_keys_come_from_the_environment() -> None:
     assert keys_from_environment("") == []
 
 
-@pytest.mark.parametrize("text", ["secret", "a:b:c", KEY.text, environment_line(KEY.stored)[:-1]])
+@pytest.mark.parametrize(
+    "text",
+    ["secret", "a:b:c", KEY.text, environment_line(KEY.stored)[:-1]],
+    ids=["a word", "three words", "a key", "a line cut short"],
+)
 def test_an_environment_that_holds_no_keys_is_told_without_repeating_it(text: str) -> None:
     good = environment_line(new_key(["admin"], 5).stored)
     with pytest.raises(ConfigError, match="the key at place 2") as told:

@@ -35,7 +35,7 @@ class ConsentMachine(RuleBasedStateMachine):
         self.stand_in.asked.clear()
         self.desk = Desk(self.stand_in, open_state("sqlite://:memory:"), open_item_log("sqlite://:memory:"),
                          clock=self._tick)  # fmt: skip
-        self.desk._demographics = frozenset({"gender", "age"})
+        self.desk.demographics = frozenset({"gender", "age"})
         self.answers: dict[str, dict[str, str]] = {one: {} for one in (*USERS, *VISITORS)}
         self.linked: dict[str, str] = {}
         self.done = dict.fromkeys((*USERS, *VISITORS), 0)

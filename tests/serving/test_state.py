@@ -465,3 +465,12 @@ def test_the_newest_statement_of_a_key_is_in_force() -> None:
     assert in_force(said, 3)["consent", "train"].value == "granted"
     assert in_force(reversed(said), 8)["consent", "train"].value == "denied"
     assert in_force(said, 9) == {}
+
+
+def test_a_visitor_is_a_user_from_the_merge_on(state: State) -> None:
+    assert state.user_of("cookie") is None
+    state.append([visit(1), event(2)])
+    assert state.user_of("cookie") is None
+    state.link("cookie", "ann")
+    assert state.user_of("cookie") == "ann"
+    assert state.user_of("ann") is None, "a user's id is no visitor's"

@@ -55,13 +55,17 @@ def registry(tmp_path: Path, bundles: tuple[Path, Path]) -> Path:
 Opened = tuple[Live, RegistryWatcher]
 
 
+def no_shadow(path: Path) -> Any:
+    raise AssertionError("no shadow is named")
+
+
 @pytest.fixture
 def opened(registry: Path, bundles: tuple[Path, Path], state: State, item_log: ItemLog, tmp_path: Path) -> Opened:
     """What a worker has inside, without its threads."""
     open_checked = partial(open_snapshot, log=item_log, newest_events=100)
     snapshot = open_checked(bundles[0])
     live = Live(snapshot, Desk(snapshot.pipeline, state, item_log))
-    return live, RegistryWatcher(registry, live, item_log, open_checked, tmp_path / "lock")
+    return live, RegistryWatcher(registry, live, item_log, open_checked, tmp_path / "lock", no_shadow)
 
 
 def answer(live: Live) -> ListReply:
@@ -229,7 +233,7 @@ def test_the_old_bundle_is_freed_with_its_last_request(
 ) -> None:
     """By references alone: what the collector was told to leave alone, it would never free."""
     trimmed: list[bool] = []
-    monkeypatch.setattr("serving.lifecycle.swap.trim_memory", lambda: trimmed.append(True))
+    monkeypatch.setattr("serving.lifecycle.memory.trim_memory", lambda: trimmed.append(True))
     live, watcher = opened
     desk, old = live.desk, weakref.ref(live.snapshot.main)
     promote(bundles[1], registry)

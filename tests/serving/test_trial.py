@@ -12,7 +12,7 @@ import pytest
 from features.errors import BundleError
 from serving.bundle import open_verified, renew_manifest
 from serving.lifecycle.opening import open_snapshot
-from serving.lifecycle.trial import Trial, told_of
+from serving.lifecycle.trial import REMEMBERED, Trial, told_of
 from serving.state import ItemLog
 
 
@@ -68,3 +68,25 @@ def test_a_trial_is_broken_off_and_none_begun_after(copied: Path) -> None:
     attempt()
     assert "ended with exit status -9" in found[0]
     assert "the service ends" in found[1]
+
+
+def test_what_passed_is_not_tried_again_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[Path] = []
+
+    def noted(_: Trial, path: Path) -> str:
+        tried.append(path)
+        return f"print-{len(tried)}"
+
+    monkeypatch.setattr(Trial, "_tried", noted)
+    (tmp_path / "file").write_text("a")
+    trial = Trial()
+    assert [trial(tmp_path), trial(tmp_path)] == ["print-1", "print-1"]
+    (tmp_path / "file").write_text("b")
+    assert [trial(tmp_path), trial(tmp_path)] == ["print-2", "print-2"]
+    (tmp_path / "another").write_text("c")
+    assert trial(tmp_path) == "print-3"
+    for number in range(REMEMBERED):
+        (tmp_path / str(number)).mkdir()
+        trial(tmp_path / str(number))
+    assert trial(tmp_path).startswith("print-"), "only so many are remembered"
+    assert tried.count(tmp_path) == 4

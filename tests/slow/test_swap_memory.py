@@ -27,7 +27,8 @@ from serving.lifecycle.registry import promote
 from serving.api.requests import RecommendRequest
 from serving.state import open_item_log, open_state
 from serving.state.item_log import ItemEdit
-from serving.lifecycle.swap import RegistryWatcher, leave_alone
+from serving.lifecycle.memory import leave_alone
+from serving.lifecycle.swap import RegistryWatcher
 
 folder, swaps = Path(sys.argv[1]), int(sys.argv[2])
 state, log = open_state("sqlite://:memory:"), open_item_log("sqlite://:memory:")
@@ -38,7 +39,7 @@ snapshot = open_checked(folder / "first")
 live = Live(snapshot, Desk(snapshot.pipeline, state, log))
 del snapshot
 leave_alone()
-watcher = RegistryWatcher(folder / "registry", live, log, open_checked, folder / "lock")
+watcher = RegistryWatcher(folder / "registry", live, log, open_checked, folder / "lock", lambda path: None)
 done = threading.Event()
 
 def ask():

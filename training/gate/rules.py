@@ -209,10 +209,7 @@ def schema(case: Case) -> Ruling | None:
     """What clients send today is still understood: no event type and no attribute of people is gone."""
     if case.live is None:
         return None
-    now, before = case.candidate.bundle.schema.dataset, case.live.bundle.schema.dataset
-    gone = [f"event type {name}" for name in before.types if name not in now.types]
-    gone += [f"attribute {name} of people" for name in before.users.columns if name not in now.users.columns]
-    gone += [f"context {name}" for name in before.events.context if name not in now.events.context]
+    gone = case.candidate.bundle.schema.dataset.no_longer_read(case.live.bundle.schema.dataset)
     words = f"live reads what the candidate does not: {', '.join(gone)}" if gone else "reads all that live does"
     return Ruling("schema", not gone, float(len(gone)), 0.0, NOT_ASKED, words)
 

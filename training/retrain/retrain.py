@@ -126,8 +126,7 @@ def _run(this: Retraining) -> Outcome:
             hint="Make room and call it again: it goes on after the last step that was finished.",
         ) from None
     pointer = read_pointer(this.registry) if (this.registry / REGISTRY).exists() else None
-    needed = [path for path in (pointer.live, pointer.previous) if path] if pointer else []
-    tidy(this.runs, config.retrain.keep, needed)
+    tidy(this.runs, config.retrain.keep, pointer.bundles if pointer else [])
     return outcome
 
 

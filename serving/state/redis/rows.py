@@ -69,6 +69,11 @@ def person_of(found: Sequence[Any], newest: int, without: Iterable[str]) -> Pers
     )
 
 
+def first_user(ids: Sequence[str]) -> str | None:
+    """The first of a person's ids that is a user's, from `rows.lua`: each with 0 for a user's, else 1."""
+    return min((one for one, score in zip(*pairs(ids), strict=True) if float(score) == 0), default=None)
+
+
 def newest_rows(persons: Sequence[Any], newest: int) -> list[Any]:
     """The newest events of some persons, oldest first, from what `person.lua` returns."""
     events = [

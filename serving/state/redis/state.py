@@ -61,6 +61,11 @@ class RedisState(RedisWrites, RedisErasures, RedisFacts):
         ids = rows.perhaps(user_id), rows.perhaps(anonymous_id)
         return rows.person_of(self._connections.read("person", *ids, newest, *without), newest, without)
 
+    def user_of(self, anonymous_id: str) -> str | None:
+        for (ids,) in self._rows(None, anonymous_id):
+            return rows.first_user(ids)
+        return None
+
     def known(self, event_ids: Collection[str]) -> set[str]:
         if not event_ids:
             return set()
