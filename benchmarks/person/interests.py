@@ -67,8 +67,9 @@ def named(pipeline: Pipeline, item_ids: Sequence[str]) -> tuple[Category, ...]:
     """The categories that the items have most, of the first attribute that has one value an item."""
     schema, codes = pipeline.bundle.schema, pipeline.bundle.catalogue.codes
     name, column, values = _categorical(schema)
-    rows = [row for row in schema.items.rows(item_ids).tolist() if row >= RESERVED]
-    counts = Counter(int(codes[row, column]) for row in rows if codes[row, column] >= RESERVED)
+    rows = schema.items.rows(item_ids)
+    found = codes[rows[rows >= RESERVED]][:, column]
+    counts = Counter(found[found >= RESERVED].tolist())
     return tuple(Category(name, values[code - RESERVED]) for code, _ in counts.most_common(NAMED))
 
 
