@@ -67,9 +67,9 @@ def named(pipeline: Pipeline, item_ids: Sequence[str]) -> tuple[Category, ...]:
     """The categories that the items have most, of the first attribute that has one value an item."""
     schema, codes = pipeline.bundle.schema, pipeline.bundle.catalogue.codes
     name, column, values = _categorical(schema)
-    rows = [row for row in schema.items.rows(item_ids).tolist() if row >= RESERVED]
-    found = codes[np.array(rows, dtype=np.int64)][:, column].tolist() if rows else []
-    counts = Counter(code for code in found if code >= RESERVED)
+    rows = schema.items.rows(item_ids)
+    found = codes[rows[rows >= RESERVED]][:, column]
+    counts = Counter(found[found >= RESERVED].tolist())
     return tuple(Category(name, values[code - RESERVED]) for code, _ in counts.most_common(NAMED))
 
 

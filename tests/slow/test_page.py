@@ -80,7 +80,7 @@ class Browser:
     def until(self, condition: str) -> None:
         """Wait until a condition holds, at most 20 seconds."""
         until = time.monotonic() + 20
-        while not self.run(condition):
+        while not self.run(f"Boolean({condition})"):
             assert time.monotonic() < until, condition
             time.sleep(0.05)
 
@@ -171,7 +171,7 @@ def test_a_person_steers_their_lists_on_the_page(served: Any, tmp_path: Path) ->
         assert told(served)["strength"] == 0.4
         browser.open(f"{served.url}/?user={served.user}", width=390, height=844)
         browser.until(READY)
-        assert browser.run("document.documentElement.scrollWidth") == 390
+        assert browser.run("document.documentElement.scrollWidth") <= 390
         assert browser.run(f"{slider}.value + document.querySelector('#controls output').textContent") == "4040 %"
         browser.picture(tmp_path / "narrow.png")
         for left in (1, 0):
