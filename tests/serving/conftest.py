@@ -26,11 +26,13 @@ from features.consent import ConsentRules, Purpose
 from features.dataset import DatasetConfig
 from features.events import AttributeTable, Changes, EventTable
 from features.person import Person
+from features.preferences import Category
 from features.schema import fit_schema
 from features.vocabulary import RESERVED
 from serving.access.guard import Guard
 from serving.access.settings import AccessConfig
 from serving.answers import Answer, Obstacle, Query, RankedItem, Reason, Shortfall, Standing
+from serving.bundle import open_bundle
 from serving.catalogue import Catalogue
 from serving.desk.desk import Desk
 from serving.http.door import Door
@@ -224,6 +226,27 @@ def new_stand_in() -> Callable[[], StandIn]:
 @pytest.fixture
 def stand_in() -> StandIn:
     return StandIn()
+
+
+@pytest.fixture(scope="session")
+def pipeline(trained: Any) -> Pipeline:
+    """Of the trained bundle, for all who only ask."""
+    return Pipeline(open_bundle(trained.bundle))
+
+
+@pytest.fixture(scope="session")
+def now(pipeline: Pipeline) -> int:
+    """The newest moment that `pipeline` was trained on."""
+    return pipeline.bundle.statistics.newest
+
+
+@pytest.fixture(scope="session")
+def category(pipeline: Pipeline, now: int) -> Category:
+    """The commonest category of what somebody unknown is shown."""
+    column: Any = pipeline.bundle.filterable.items.attributes.columns["category"]
+    shown = [one.item_id for one in pipeline.recommend(Person(), Query(k=10), now).items]
+    codes = column.codes[pipeline.bundle.schema.items.rows(shown)]
+    return Category("category", column.texts[int(np.bincount(codes[codes >= 0]).argmax())])
 
 
 @pytest.fixture

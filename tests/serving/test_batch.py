@@ -14,16 +14,10 @@ from serving.answers import Query
 from serving.bulk import batch
 from serving.bulk.batch import recommend_to_file
 from serving.bulk.processes import ProcessError
-from serving.bundle import open_bundle
 from serving.filters import parse_filter
 from serving.pipeline import Pipeline
 from serving.state import load_tables_into_state, open_item_log, open_state
 from serving.state.item_log import ItemEdit
-
-
-@pytest.fixture(scope="module")
-def pipeline(trained: Any) -> Pipeline:
-    return Pipeline(open_bundle(trained.bundle))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from features.moments import HOUR, to_moment
 from features.person import NO_CONTEXT, Change, Person
 from serving.api.requests import BatchRequest, EventsRequest, RankRequest, RecommendRequest
 from serving.bulk.desk import recommend_batch
-from serving.bundle import open_bundle
 from serving.desk.desk import Desk
 from serving.person.consent import ConsentReply, ConsentRequest, consent
 from serving.person.explain import ExplainRequest, explain
@@ -233,11 +232,6 @@ def test_while_the_store_does_not_answer_nobody_is_personal(desk: Desk, monkeypa
     assert nothing_of(seen(desk, events=inline))
     reply = desk.recommend(RecommendRequest(user_id="ann"), "r")
     assert (reply.not_personal, reply.degraded) == ("state", ["state"])
-
-
-@pytest.fixture(scope="module")
-def pipeline(trained: Any) -> Pipeline:
-    return Pipeline(open_bundle(trained.bundle))
 
 
 @pytest.fixture

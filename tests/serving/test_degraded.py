@@ -17,7 +17,6 @@ from features.person import Events, Person
 from serving.answers import Query, Stage
 from serving.api.requests import EventsRequest, RecommendRequest
 from serving.budget import Deadline, UsualTimes
-from serving.bundle import open_bundle
 from serving.desk.breaker import Breaker
 from serving.desk.desk import Desk
 from serving.pipeline import Pipeline
@@ -41,11 +40,6 @@ class Only:
 
     def allows(self, stage: Stage) -> bool:
         return stage in self.stages
-
-
-@pytest.fixture(scope="module")
-def pipeline(trained: Any) -> Pipeline:
-    return Pipeline(open_bundle(trained.bundle))
 
 
 @pytest.fixture(scope="module")

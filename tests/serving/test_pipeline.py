@@ -11,7 +11,6 @@ from features.people import People
 from features.person import Events, Person, Taken
 from features.vocabulary import RESERVED
 from serving.answers import Query
-from serving.bundle import open_bundle
 from serving.pipeline import Pipeline
 from serving.retrieval.candidates import given, retrieve
 from serving.retrieval.eligibility import open_to, open_to_all
@@ -20,18 +19,8 @@ from serving.situation import situation
 
 
 @pytest.fixture(scope="module")
-def pipeline(trained: Any) -> Pipeline:
-    return Pipeline(open_bundle(trained.bundle))
-
-
-@pytest.fixture(scope="module")
 def people(trained: Any) -> People:
     return People(trained.config.dataset, trained.tables)
-
-
-@pytest.fixture(scope="module")
-def now(pipeline: Pipeline) -> int:
-    return pipeline.bundle.statistics.newest
 
 
 def busy(people: People, count: int) -> list[str]:

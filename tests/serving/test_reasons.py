@@ -10,7 +10,6 @@ from features.histories import encode_history, sequence_inputs
 from features.people import People
 from features.person import Person
 from serving.answers import Query
-from serving.bundle import open_bundle
 from serving.pipeline import Pipeline
 from serving.reasons.occlusion import NOTHING, Part, scores_without
 from serving.reasons.past import past_items
@@ -18,16 +17,6 @@ from serving.reasons.weighing import MOST_ITEMS
 from serving.retrieval.candidates import Candidates, given, retrieve
 from serving.retrieval.sources import SOURCES
 from serving.situation import Situation, situation
-
-
-@pytest.fixture(scope="module")
-def pipeline(trained: Any) -> Pipeline:
-    return Pipeline(open_bundle(trained.bundle))
-
-
-@pytest.fixture(scope="module")
-def now(pipeline: Pipeline) -> int:
-    return pipeline.bundle.statistics.newest
 
 
 @pytest.fixture(scope="module")

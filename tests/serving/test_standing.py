@@ -13,19 +13,8 @@ from features.moments import DAY
 from features.people import People
 from features.person import Person, Taken
 from serving.answers import Query
-from serving.bundle import open_bundle
 from serving.filters import FilterReader
 from serving.pipeline import Pipeline
-
-
-@pytest.fixture(scope="module")
-def pipeline(trained: Any) -> Pipeline:
-    return Pipeline(open_bundle(trained.bundle))
-
-
-@pytest.fixture(scope="module")
-def now(pipeline: Pipeline) -> int:
-    return pipeline.bundle.statistics.newest
 
 
 @pytest.fixture(scope="module")

@@ -9,18 +9,12 @@ from features.moments import to_text
 from features.people import People
 from serving.answers import Query
 from serving.api.requests import RecommendRequest
-from serving.bundle import open_bundle
 from serving.desk.desk import Desk
 from serving.pipeline import Pipeline
 from serving.retrieval.sources import Popular
 from serving.situation import situation
 from serving.state import ItemLog, load_tables_into_state, open_state
 from serving.state.protocol import State
-
-
-@pytest.fixture(scope="module")
-def pipeline(trained: Any) -> Pipeline:
-    return Pipeline(open_bundle(trained.bundle))
 
 
 @pytest.fixture(scope="module")
