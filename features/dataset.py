@@ -234,13 +234,16 @@ class DatasetConfig(StrictConfig):
     """The table of users; may be left out."""
     items: ItemsConfig = ItemsConfig()
     """The table of items; may be left out."""
+    served: TableConfig | None = None
+    """The log of what was served, in the files that `tailorbird export-log` writes: what was shown is then ranked in
+    training as of the moment of the answer, with what the answer knew."""
     erased: str | None = None
     """File with the marks of erased people, whose rows no reader of the tables gets to see. A service that is given
     this configuration keeps it up to date; `tailorbird privacy tombstones` writes it. A file `_erased.json` beside a
     table, or in one of the three folders above, is found without being named."""
     consent: ConsentConfig | None = None
     """What the people of these tables agreed to; without it nobody's data is used."""
-    pseudonyms: PseudonymsConfig | None = None
+    pseudonyms: PseudonymsConfig | None = Field(default=None, exclude_if=lambda one: one is None)
     """Ids of people in these tables become pseudonyms as they are read, by the key of the store whose exported logs
     they shall join."""
 
@@ -248,6 +251,11 @@ class DatasetConfig(StrictConfig):
     def timed(self) -> bool:
         """Whether events carry a time, not a mere order."""
         return self.order.time is not None
+
+    @property
+    def exposures(self) -> tuple[str, ...]:
+        """The event types that nobody did: what was only shown."""
+        return tuple(name for name, kind in self.types.items() if kind.sign == "exposure")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

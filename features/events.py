@@ -14,6 +14,7 @@ from features.arrays import BoolArray, FloatArray, IntArray
 from features.event_details import Detail
 from features.imported_consent import ImportedConsent
 from features.person import Events
+from features.served import ServedAnswers
 
 Strings = npt.NDArray[np.object_]
 
@@ -46,6 +47,8 @@ class EventTable:
     """What else the table tells: float64 [N] each, NaN where missing."""
     requests: Strings | None = None
     """Ids of the answers that led to the events, [N], None where there was none; None for a table without them."""
+    arrivals: IntArray | None = None
+    """int64 [N]: `order.sequence` beside a time; in exported logs the numbers in which events came. None without it."""
 
     def __len__(self) -> int:
         return len(self.user_codes)
@@ -55,8 +58,8 @@ class EventTable:
         """int64 [U + 1]: the events of user u are rows offsets[u] to offsets[u + 1]."""
         return np.searchsorted(self.user_codes, np.arange(len(self.users) + 1)).astype(np.int64)
 
-    def where(self, keep: BoolArray) -> Self:
-        """The events of a mask [N]; users and items keep their codes, also those left with no event."""
+    def where(self, keep: BoolArray | IntArray) -> Self:
+        """The events of a mask [N] or of rows; users and items keep their codes, also those left with no event."""
         return replace(
             self,
             user_codes=self.user_codes[keep],
@@ -68,6 +71,19 @@ class EventTable:
             contexts={name: column[keep] for name, column in self.contexts.items()},
             details={name: column[keep] for name, column in self.details.items()},
             requests=None if self.requests is None else self.requests[keep],
+            arrivals=None if self.arrivals is None else self.arrivals[keep],
+        )
+
+    def compact(self) -> Self:
+        """The same events, as if there had never been other users and items: those without an event get no code."""
+        users, user_codes = np.unique(self.user_codes, return_inverse=True)
+        items, item_codes = np.unique(self.item_codes, return_inverse=True)
+        return replace(
+            self,
+            users=self.users[users],
+            items=self.items[items],
+            user_codes=user_codes.astype(np.int64),
+            item_codes=item_codes.astype(np.int64),
         )
 
     def slice_of(self, start: int, stop: int) -> Events:
@@ -140,3 +156,5 @@ class Tables:
     """SHA-256 over the content that was read: the data part of a bundle's provenance."""
     consent: ImportedConsent | None = None
     """What the people of the tables allow; None where nothing says so."""
+    served: ServedAnswers | None = None
+    """The log of what was served; None where none is named."""

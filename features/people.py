@@ -12,7 +12,7 @@ import numpy as np
 from features.arrays import IntArray
 from features.dataset import DatasetConfig
 from features.events import AttributeTable, EventTable, Tables
-from features.person import RECENT_EVENTS, Change, Person, Taken
+from features.person import RECENT_EVENTS, Change, Events, Person, Taken
 
 
 class People:
@@ -20,7 +20,7 @@ class People:
 
     def __init__(self, dataset: DatasetConfig, tables: Tables) -> None:
         events = tables.events
-        shown = np.array([dataset.types[name].sign == "exposure" for name in events.types])
+        shown = np.array([name in dataset.exposures for name in events.types])
         self.events = events.where(~shown[events.type_codes])
         """All events but exposures."""
         self._offsets = self.events.offsets
@@ -39,24 +39,31 @@ class People:
         code = self._codes.get(user_id)
         return (0, 0) if code is None else (int(self._offsets[code]), int(self._offsets[code + 1]))
 
-    def person(self, user_id: str, moment: int | None = None) -> Person:
-        """The record of a user as of a moment (included); all that is known when None."""
+    def person(self, user_id: str, moment: int | None = None, seen: int | None = None) -> Person:
+        """The record of a user as of a moment (included); all that is known when None.
+
+        With `seen`, events that came later than that number are not in it, however early they are dated.
+        """
         start, stop = self.span(user_id)
         if moment is not None:
             stop = start + int(np.searchsorted(self.events.moments[start:stop], moment, side="right"))
+        events, taken = self._until(start, stop, seen)
         return Person(
-            events=self.events.slice_of(max(start, stop - RECENT_EVENTS), stop),
-            taken=self._taken(start, stop),
+            events=events,
+            taken=taken,
             attributes=self._attributes.get(user_id, {}),
             changes=self._changes.get(user_id, {}),
         )
 
-    def _taken(self, start: int, stop: int) -> Taken:
-        """Every (item, type) of one user's rows with its newest moment, oldest first."""
-        events = self.events
-        rows = start + np.flatnonzero(self._again[start:stop] >= stop)
-        types = [events.types[code] for code in events.type_codes[rows].tolist()]
-        return Taken(events.items[events.item_codes[rows]].tolist(), types, events.moments[rows])
+    def _until(self, start: int, stop: int, seen: int | None) -> tuple[Events, Taken]:
+        """The newest of one user's rows, and all that was taken by them, without what came after `seen`."""
+        arrivals = self.events.arrivals
+        if seen is not None and arrivals is not None and (arrivals[start:stop] > seen).any():
+            known = self.events.where(start + np.flatnonzero(arrivals[start:stop] <= seen))
+            taken = _taken(known, np.flatnonzero(again_rows(known) == len(known)))
+            return known.slice_of(max(0, len(known) - RECENT_EVENTS), len(known)), taken
+        taken = _taken(self.events, start + np.flatnonzero(self._again[start:stop] >= stop))
+        return self.events.slice_of(max(start, stop - RECENT_EVENTS), stop), taken
 
     def after(self, row: int, newest: int) -> Person:
         """The record of whoever an event is of, right after it: its `newest` events, of what was taken nothing."""
@@ -86,6 +93,12 @@ def again_rows(events: EventTable) -> IntArray:
     again = np.full(len(events), len(events), dtype=np.int64)
     again[order[:-1][same]] = order[1:][same]
     return again
+
+
+def _taken(events: EventTable, rows: IntArray) -> Taken:
+    """Every (item, type) of one user with its newest moment, oldest first, given the rows of those."""
+    types = [events.types[code] for code in events.type_codes[rows].tolist()]
+    return Taken(events.items[events.item_codes[rows]].tolist(), types, events.moments[rows])
 
 
 def _static(users: AttributeTable) -> dict[str, dict[str, Any]]:

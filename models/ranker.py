@@ -73,6 +73,29 @@ class _ResidualLayer(nn.Module):
         return x + update
 
 
+class PositionTower(nn.Module):
+    """What it adds to a logit that an item stood in a slot of a list: learned beside the ranker, never served.
+
+    A shallow tower beside the main one ("Recommending what video to watch next", Zhao et al., RecSys 2019). Added to
+    logits it is the product of "PAL: a position-bias aware learning framework" (Guo et al., RecSys 2019): an item is
+    taken when it is looked at, which depends on its slot, and liked, which does not. In service the slot is the
+    constant 0, to which this adds nothing, so that the exported graph has no such input.
+    """
+
+    def __init__(self, slots: int, n_heads: int) -> None:
+        super().__init__()
+        self.examined = nn.Parameter(torch.zeros(slots))
+        """[S]: log of how readily a slot is looked at, up to a constant."""
+        self.shown = nn.Parameter(torch.zeros(n_heads))
+        """[H]: that an item was shown at all, beside candidates of which nobody knows."""
+
+    def forward(self, slots: Tensor) -> Tensor:
+        """int64 [B, K] slots from 1, 0 for what was in none -> float32 [B, K, H]; later slots count as the last."""
+        from_list = (slots > 0).float()[..., None]
+        places = (slots - 1).clamp(0, len(self.examined) - 1)
+        return (self.examined[places][..., None] + self.shown) * from_list
+
+
 class Ranker(nn.Module):
     """Logits float32 [B, K, H]: per candidate and event type, before calibration."""
 

@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from serving.api.endpoints import ENDPOINTS, Endpoint
-from serving.api.openapi import REFERENCE, openapi
+from serving.api.openapi import openapi
+from serving.api.requests import REFERENCE
 from serving.http.reception import Reception
 from serving.http.wire import Streamed
 

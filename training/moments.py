@@ -5,6 +5,7 @@ a recommendation could have brought about, so the moment lies before it; the typ
 of it. To predict the later events of a run would be to recommend the page that the person is looking at.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -18,6 +19,19 @@ from features.person import Person
 from training.slices import positive_rows
 
 
+class Shown(NamedTuple):
+    """A list as it was shown, and the question that it answered."""
+
+    slots: Mapping[str, int]
+    """Slot from 1 of the item taken and of the items that nobody took, by id."""
+    exclude: Sequence[str] = ()
+    """Items that the question left out."""
+    filter: str | None = None
+    """The filter of the question."""
+    wanted: int = 0
+    """How many items the sources were asked for."""
+
+
 class Moment(NamedTuple):
     """A person just before they turned to an item."""
 
@@ -29,6 +43,8 @@ class Moment(NamedTuple):
     item_id: str
     types: tuple[str, ...]
     """Types of the run's events, each once."""
+    shown: Shown | None = None
+    """The list in which they found it, where one is known."""
 
     def wanted(self, dataset: DatasetConfig) -> bool:
         """Whether something positive came of it."""

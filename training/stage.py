@@ -51,9 +51,12 @@ class FittedStage(NamedTuple):
     """Epochs after which the towers were best."""
 
 
-def part_of(dataset: DatasetConfig, tables: Tables, keep: BoolArray) -> Tables:
-    """What a fit may know: the events of a mask but for exposures, attributes as of the newest of them."""
-    shown = np.array([dataset.types[name].sign == "exposure" for name in tables.events.types])
+def part_of(dataset: DatasetConfig, tables: Tables, keep: BoolArray, *, exposures: bool = False) -> Tables:
+    """What a fit may know: the events of a mask, attributes as of the newest of them.
+
+    Exposures are left out unless they are asked for, as for a whole training, whose ranker learns from them.
+    """
+    shown = np.array([name in dataset.exposures and not exposures for name in tables.events.types])
     events = tables.events.where(keep & ~shown[tables.events.type_codes])
     newest = int(events.moments.max(initial=ALWAYS.min))
     return replace(tables, events=events, users=known_by(tables.users, newest), items=known_by(tables.items, newest))

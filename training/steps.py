@@ -27,7 +27,8 @@ from training.held_back import never_taken
 from training.moments import Moment, moments_among, wanted_turns
 from training.ranker.calibrating import calibrate
 from training.ranker.examples import Examples, make_examples
-from training.ranker.fit import fit_ranker
+from training.ranker.fit import fit_ranker, learned_from, position_tower
+from training.ranker.shown import ShownLists
 from training.run_folder import Run, provenance, staged_copy
 from training.slices import B, C
 from training.stage import FittedStage, fit_stage, part_of, schema_of
@@ -106,13 +107,31 @@ def moments_of(this: Run, slice_code: int, limit: int) -> list[Moment]:
     return moments_among(this.people, this.slices.codes == slice_code, limit, this.config.seed)
 
 
+def ranker_moments(this: Run) -> list[Moment]:
+    """What the ranker learns from: lists of slice B that were shown, and what people turned to without one.
+
+    By `ranker_fit.negatives`, at most `ranker_fit.max_examples`, drawn evenly.
+    """
+    fit, inside = this.config.ranker_fit, this.slices.codes == B
+    if fit.negatives == "candidates" or not this.config.dataset.timed:
+        return moments_of(this, B, fit.max_examples)
+    shown = ShownLists(this.config.dataset, this.tables, this.people, inside, fit.acted_within_hours)
+    found = shown.moments(fit.max_examples, this.config.seed)
+    if fit.negatives == "auto":
+        found += moments_among(this.people, inside & ~shown.led_to, fit.max_examples, this.config.seed)
+    if len(found) > fit.max_examples:
+        kept = np.random.default_rng(this.config.seed).choice(len(found), fit.max_examples, replace=False)
+        found = [found[index] for index in np.sort(kept).tolist()]
+    return found
+
+
 def ranked_stage(this: Run, first: Path) -> tuple[Path, float]:
     """The first stage with a ranker fitted on slice B, and the share of positives that the sources reached."""
     target = this.folder / "stages" / "ranked"
     if target.exists():
         return target, float((target / "reached.json").read_text(encoding="utf-8"))
     bundle = open_bundle(first)
-    moments = moments_of(this, B, this.config.ranker_fit.max_examples)
+    moments = ranker_moments(this)
     left_out = never_taken(bundle.schema, this.events)
     examples = make_examples(first, moments, workers=this.config.workers, label="examples", left_out=left_out)
     if len(examples) < 2:
@@ -123,6 +142,7 @@ def ranked_stage(this: Run, first: Path) -> tuple[Path, float]:
         )
     heads = len(bundle.schema.heads)
     vectors = np.asarray(bundle.catalogue.vectors)
+    position = position_tower(examples, this.config.ranker_fit, heads)
     ranker = fit_ranker(
         examples,
         vectors,
@@ -131,7 +151,10 @@ def ranked_stage(this: Run, first: Path) -> tuple[Path, float]:
         this.config.ranker_fit,
         prior=fusion_weights(bundle.schema),
         seed=this.config.seed,
+        position=position,
     )
+    learned = learned_from(examples, position)
+    (this.folder / "ranker.json").write_text(json.dumps(learned, indent=1), encoding="utf-8")
     staging = staged_copy(first, target)
     export_ranker(ranker, vectors, examples.features[: len(examples)].reshape(-1, examples.features.shape[2])[:5000],
                   staging / "ranker.onnx")  # fmt: skip
@@ -143,7 +166,7 @@ def ranked_stage(this: Run, first: Path) -> tuple[Path, float]:
 def _reached(examples: Examples, moments: list[Moment], schema: Schema) -> float:
     """Share of the wanted items that some source brought."""
     positive = np.array([schema.dataset.types[head].sign == "positive" for head in schema.heads])
-    brought = int((examples.heads[:, positive].sum(axis=1) > 0).sum())
+    brought = int(((examples.heads[:, positive].sum(axis=1) > 0) & examples.brought).sum())
     return brought / max(1, sum(one.wanted(schema.dataset) for one in moments))
 
 

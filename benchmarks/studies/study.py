@@ -31,6 +31,7 @@ TITLES = {
     "cold_users": "People of whom little is known",
     "ablation": "What each input earns",
     "multi_task": "What comes of a view",
+    "position_bias": "Lists of which the first slots are looked at most",
 }
 
 Row = dict[str, Any]
@@ -187,9 +188,14 @@ def _provenance(name: str, part: str, config: Path, chosen: Row, seconds: float)
     """Where, when and how; no path but that of the configuration, by its name."""
     options = [f"--part {part}", *(["--config " + config.name] if chosen["config"] else [])]
     options += [f"--{key.replace('_', '-')} {chosen[key]}" for key in ("max_epochs", "users", "moments") if chosen[key]]
+    return provenance(f"python -m benchmarks.studies.{name} {' '.join(options)}", config.name, seconds)
+
+
+def provenance(command: str, config: str, seconds: float) -> Row:
+    """By which command, from which configuration, when and where something was found."""
     return {
-        "command": f"python -m benchmarks.studies.{name} {' '.join(options)}",
-        "config": config.name,
+        "command": command,
+        "config": config,
         "commit": _commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "hardware": f"{_processor()}, {os.cpu_count()} cores",

@@ -43,20 +43,10 @@ def end_after(text: str, now: int) -> int:
         ) from None
 
 
-def create_key(
-    url: str,
-    scopes: Sequence[str],
-    *,
-    name: str = "",
-    expires: str | None = None,
-    rate: float | None = None,
-    burst: int | None = None,
-) -> NewKey:
-    """Make and store a key. Raises ConfigError for a scope or time that is none."""
-    key = made_key(scopes, name=name, expires=expires, rate=rate, burst=burst)
+def store_key(url: str, key: NewKey) -> None:
+    """Keep a key that was made, but for its text."""
     with closing(open_key_store(url)) as store:
         store.add(key.stored, by_command("keys_create", key=key.stored.key_id, scopes=list(key.stored.scopes)))
-    return key
 
 
 def made_key(
@@ -67,7 +57,10 @@ def made_key(
     rate: float | None = None,
     burst: int | None = None,
 ) -> NewKey:
-    """Make a key that is stored nowhere. Without a `burst`, two seconds' worth may come at once."""
+    """Make a key, which is stored nowhere yet. Without a `burst`, two seconds' worth may come at once.
+
+    Raises ConfigError for a scope or time that is none.
+    """
     now = wall_clock()
     if rate is not None and burst is None:
         burst = max(1, round(2 * rate))

@@ -9,11 +9,10 @@ from pydantic.json_schema import models_json_schema
 from serving.api.endpoints import ENDPOINTS, Endpoint
 from serving.api.replies import ErrorReply, ReadyReply, Reply
 from serving.api.reply_schemas import reply_schemas
-from serving.api.requests import Event
+from serving.api.requests import REFERENCE, Event
 from serving.items.requests import PostedItem
 from serving.person.users import PostedUser
 
-REFERENCE = "#/components/schemas/"
 _WAIT = {"headers": {"Retry-After": {"description": "Seconds.", "required": True, "schema": {"type": "integer"}}}}
 _CHALLENGE = {
     "headers": {"WWW-Authenticate": {"description": "RFC 6750.", "required": True, "schema": {"type": "string"}}}

@@ -23,17 +23,16 @@ def keys() -> None:
 @STATE
 def create_key_(state: str, scopes: str, no_store: bool, **given: Any) -> None:
     """Make a key; its text is the last line, and nobody can show it again."""
-    from serving.access.administration import create_key, made_key
+    from serving.access.administration import made_key, store_key
     from serving.access.keys import environment_line
 
-    asked = [scope.strip() for scope in scopes.split(",")]
+    if no_store and (given["expires"] or given["rate"] or given["burst"]):
+        raise click.ClickException("a key of the environment has no --expires, --rate or --burst")
+    key = made_key([scope.strip() for scope in scopes.split(",")], **given)
     if no_store:
-        if given["expires"] or given["rate"] or given["burst"]:
-            raise click.ClickException("a key of the environment has no --expires, --rate or --burst")
-        key = made_key(asked, **given)
         click.echo(f"TAILORBIRD_KEYS={environment_line(key.stored)}")
     else:
-        key = create_key(state, asked, **given)
+        store_key(state, key)
     click.echo(f"Shown once: keep the next line where secrets are kept. Its id is {key.stored.key_id}.", err=True)
     click.echo(key.text)
 

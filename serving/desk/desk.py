@@ -60,6 +60,8 @@ class Asking(NamedTuple):
     """Why nothing is known of the person."""
     told: Sequence[StoredEvent]
     """The events of the request that count."""
+    now: int
+    """When they asked: what had been declared by then binds the answer."""
 
 
 class Desk:
@@ -121,7 +123,7 @@ class Desk:
         self._intake = Intake(schema.dataset)
         self._filters = FilterReader(schema.dataset)
         self.demographics = schema.dataset.users.demographics
-        self._exposures = [name for name, kind in schema.dataset.types.items() if kind.sign == "exposure"]
+        self._exposures = schema.dataset.exposures
 
     @property
     def state(self) -> State:
@@ -185,8 +187,9 @@ class Desk:
             answer,
             asking.told,
             given,
+            asking.without,
             request_id=request_id,
-            moment=self.clock(),
+            moment=asking.now,
             answered_for=asking.moment,
             bundle=self.bundle,
             seen=asking.person.seen,
@@ -265,7 +268,7 @@ class Desk:
         person = replace(with_events(past.person, new), context=context)
         newest = max([now, *person.events.moments[-1:].tolist()])
         moment = newest if request.context.time is None else request.context.time
-        return Asking(person, moment, without, past.not_personal, new)
+        return Asking(person, moment, without, past.not_personal, new, now)
 
     def _permitted(self, request: PersonRequest, inline: Sequence[StoredEvent], now: int) -> tuple[Permitted, set[str]]:
         """What may be known of the person, and which of the inline events are stored already."""

@@ -1,17 +1,21 @@
 """An answer computed again from its row and the log of events: equal to the bit, by the same bundle and items.
 
-Events are those that the answer had seen. What was erased since is missing; what a visitor did is there once the
-visitor is linked, although the answer of then knew nothing of it.
+Events are those that the answer had seen; consent and preferences those that had been declared at its moment. What was
+erased or expired since is missing; what a visitor did is there once the visitor is linked, although the answer of then
+knew nothing of it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from features.consent import ConsentRules
+from features.dataset import DatasetConfig
 from features.person import RECENT_EVENTS, Events, Person, Taken
 from serving.answers import Query
 from serving.desk.inline import with_events
+from serving.desk.permission import permitted
 from serving.events.served import told_events
 from serving.filters import FilterReader
 from serving.state.event_log import EventLog
@@ -22,16 +26,37 @@ AT_ONCE = 10_000
 
 
 def person_then(
-    row: ServedRow, state: State, log: EventLog, exposures: Collection[str], newest: int = RECENT_EVENTS
+    row: ServedRow,
+    state: State,
+    log: EventLog,
+    dataset: DatasetConfig,
+    rules: ConsentRules,
+    newest: int = RECENT_EVENTS,
 ) -> Person:
-    """The record that an answer was made from; `newest` events of a person are read, none of types in `exposures`.
+    """The record that an answer was made from; `newest` events of a person are read, none of them an exposure.
 
+    `rules` are those of the service of then. Who did not allow personal lists then was a stranger with what they hid.
     Raises `StateError`. Reads the whole log up to the answer.
     """
-    past = [one for one in _past(row, log) if one.type not in exposures]
-    now = state.person(row.user_id, row.anonymous_id, newest=1, without=exposures)
-    stored = replace(now, events=_events(past[-newest:]), taken=_taken(past), seen=row.seen)
+    exposures = dataset.exposures
+
+    def read() -> Person:
+        past = [one for one in _past(row, log) if one.type not in exposures]
+        now = state.person(row.user_id, row.anonymous_id, newest=1, without=exposures)
+        return replace(now, events=_events(past[-newest:]), taken=_taken(past), seen=row.seen)
+
+    stored = Person() if "state" in row.query.get("without", ()) else _allowed(row, state, dataset, rules, read)
     return replace(with_events(stored, told_events(row)), context=row.query["context"])
+
+
+def _allowed(
+    row: ServedRow, state: State, dataset: DatasetConfig, rules: ConsentRules, read: Callable[[], Person]
+) -> Person:
+    """What the answer might know of the person, by all that had been declared when it was given."""
+    nobody = row.user_id is None and row.anonymous_id is None
+    said = [] if nobody else state.statements(row.user_id, row.anonymous_id)
+    declared = [one for one in said if one.moment <= row.moment]
+    return permitted(declared, rules, row.moment, dataset.users.demographics, read).person
 
 
 def query_then(row: ServedRow, filters: FilterReader) -> Query:

@@ -1,8 +1,8 @@
 """`tailorbird export-log`: the three logs as partitioned Parquet that a training reads, each run adding what is new.
 
 served: what was answered. events/shown: exposures, what people saw. events/acted: what they did. A file holds the
-numbers that its name says; beside them lie `dataset.yaml`, the section that reads the events, and what the people said
-on consent, as of now.
+numbers that its name says; beside them lie `dataset.yaml`, the section that reads them all, and what the people said on
+consent, as of now.
 """
 
 from collections import defaultdict
@@ -29,6 +29,7 @@ from serving.state.served_log import LogExport
 AT_ONCE = 50_000
 """Rows that are read, and written as one group of files, at a time."""
 EVENT_FILES = "events/*/*/*.parquet"
+SERVED_FILES = "served/*/*.parquet"
 CONSENT = "consent.parquet"
 SECTION = "dataset.yaml"
 
@@ -71,13 +72,12 @@ def _export_events(
     log: EventLog, folder: ExportFolder, dataset: DatasetConfig, since: int | None
 ) -> list[tuple[str, int]]:
     columns, added = EventColumns(dataset), []
-    shown = {name for name, kind in dataset.types.items() if kind.sign == "exposure"}
     newest = log.newest()
     while folder.events < newest and (some := log.after(folder.events, AT_ONCE)):
         groups: defaultdict[tuple[str, str], list[LoggedEvent]] = defaultdict(list)
         for one in some:
             if since is None or one.event.moment >= since:
-                kind = "shown" if one.event.type in shown else "acted"
+                kind = "shown" if one.event.type in dataset.exposures else "acted"
                 groups[kind, _day(one.event.moment) if dataset.timed else "undated"].append(one)
         tables = {
             _name(f"events/{kind}", day, [one.number for one in each]): columns.table(each)
@@ -141,6 +141,9 @@ def _section(dataset: DatasetConfig, home: Path, folder: ExportFolder, rules: Co
     context = {"context": content["events"]["context"]} if dataset.events.context else {}
     content |= {"order": {**content["order"], **read["order"]}, "events": {**read["events"], **context}}
     content.pop("consent", None)
+    content.pop("served", None)
+    if any(name.startswith("served/") for name in folder.files):
+        content["served"] = {"path": SERVED_FILES}
     for name in ("users", "items"):
         part = content.get(name, {})
         for table in (part, *part.get("columns", {}).values()):

@@ -5,7 +5,7 @@ A worker that is killed loses the answers of the last tenth of a second, which w
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from serving.answers import Answer
@@ -67,17 +67,20 @@ def served_row(
     answer: Answer,
     told: Sequence[StoredEvent],
     given: Sequence[str] = (),
+    without: Sequence[str] = (),
     **known: Any,
 ) -> ServedRow:
     """The row of an answer; `told` are the events of the request that counted, `given` the items of earlier pages.
 
-    `known` are the fields of the row that the request and the answer do not hold.
+    `without` names what the answer had to do without; `known` are the fields of the row that the request and the answer
+    do not hold.
     """
     query: dict[str, Any] = {
         "filter": request.filter,
         "context": request.context.values(),
         "time": request.context.time,
         "events": [[one.event_id, one.item_id, one.type, one.moment, one.value, one.context] for one in told],
+        "without": list(without),
     }
     match request:
         case RecommendRequest():
@@ -101,7 +104,12 @@ def _item(item_id: str, score: float, sources: Sequence[str]) -> ServedItem:
 
 def told_events(row: ServedRow) -> list[StoredEvent]:
     """The events that the request of a row told and that counted."""
+    return events_told(row.query)
+
+
+def events_told(query: Mapping[str, Any]) -> list[StoredEvent]:
+    """The same of the question of a row."""
     return [
         StoredEvent(event_id, item_id, kind, moment, value=value, context=context)
-        for event_id, item_id, kind, moment, value, context in row.query["events"]
+        for event_id, item_id, kind, moment, value, context in query["events"]
     ]

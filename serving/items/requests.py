@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
-from serving.api.requests import Asked, Id
+from serving.api.requests import Asked, Id, each_for_itself
 
 MAX_ITEMS = 1_000
 
@@ -30,15 +30,4 @@ class PostedItem(Asked):
 class ItemsRequest(Asked):
     """Items that came, changed, or went. Each is checked for itself, so that a bad one does not hold up the others."""
 
-    items: Annotated[
-        list[Any],
-        Field(min_length=1, max_length=MAX_ITEMS),
-        WithJsonSchema(
-            {
-                "type": "array",
-                "items": {"$ref": "#/components/schemas/PostedItem"},
-                "minItems": 1,
-                "maxItems": MAX_ITEMS,
-            }
-        ),
-    ]
+    items: Annotated[list[Any], Field(min_length=1, max_length=MAX_ITEMS), each_for_itself("PostedItem", MAX_ITEMS)]

@@ -83,7 +83,7 @@ class ExplainReply(Stamped, frozen=True, kw_only=True):
 
 def explain(desk: Desk, request: ExplainRequest, request_id: str) -> ExplainReply:
     """Asked exactly as /v1/recommend would be, and told for one item."""
-    person, moment, without, not_personal, _ = desk.asking(request)
+    person, moment, without, not_personal, *_ = desk.asking(request)
     query = Query(k=request.k, exclude=request.exclude, filter=desk.filter(request.filter))
     standing = desk.pipeline.explain(person, request.item_id, query, moment)
     words = desk.words(request.spoken)

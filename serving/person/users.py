@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, ValidationError, WithJsonSchema
+from pydantic import Field, ValidationError
 
 from features.dataset import DatasetConfig, Role
 from features.errors import RequestError, TailorbirdError
 from serving.api.columns import check_columns
 from serving.api.problems import id_in, in_words, of_validation
 from serving.api.replies import Reply, Stamped
-from serving.api.requests import MAX_USERS, Asked, Id
+from serving.api.requests import MAX_USERS, Asked, Id, each_for_itself
 from serving.desk.desk import Desk
 from serving.desk.permission import describing
 from serving.state.audit_log import Ids
@@ -30,18 +30,7 @@ class PostedUser(Asked):
 class UsersRequest(Asked):
     """Attributes of users. Each record is checked for itself, so that a bad one does not hold up the others."""
 
-    users: Annotated[
-        list[Any],
-        Field(min_length=1, max_length=MAX_USERS),
-        WithJsonSchema(
-            {
-                "type": "array",
-                "items": {"$ref": "#/components/schemas/PostedUser"},
-                "minItems": 1,
-                "maxItems": MAX_USERS,
-            }
-        ),
-    ]
+    users: Annotated[list[Any], Field(min_length=1, max_length=MAX_USERS), each_for_itself("PostedUser", MAX_USERS)]
 
 
 class UserChangeReply(Reply, frozen=True, kw_only=True):

@@ -60,10 +60,13 @@ def retrieve(situation: Situation, wanted: int = 0) -> Candidates:
     return _placed(rows, lists, wished, plain)
 
 
-def given(situation: Situation, rows: IntArray) -> Candidates:
-    """A given list as candidates, each with the place that it takes in the sources' own lists."""
-    plain = _lists(situation.plain) if situation.mixed else None
-    return _placed(np.unique(rows), _lists(situation), of_interests(situation), plain)
+def given(situation: Situation, rows: IntArray, wanted: int = 0) -> Candidates:
+    """A given list as candidates, each with the place that it takes in the sources' own lists.
+
+    With `wanted` the lists are those of `retrieve` for as many, so that what it brought has the very same places.
+    """
+    plain = _lists(situation.plain, wanted) if situation.mixed else None
+    return _placed(np.unique(rows), _lists(situation, wanted), of_interests(situation), plain)
 
 
 def of_interests(situation: Situation) -> IntArray | None:

@@ -34,7 +34,7 @@ from serving.retrieval.shards import Shards, blocks, renew
 NORM_TOLERANCE = 1e-3
 SPARE = 32
 """Rows that a search in codes brings beyond those asked for: exact products may put them before others."""
-COARSE = 4
+COARSE = 3
 """Rows that a search in product codes brings for each that is wanted, beside those: with 16 to 32 bytes a vector they
 tell near ones apart too little (benchmarks/operate/RESULTS.md)."""
 PROBES = ".probes.json"

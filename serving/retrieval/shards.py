@@ -7,7 +7,7 @@ count from 0; it begins where the one before it ends, at a whole byte of a bitma
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import faiss
 import numpy as np
@@ -18,7 +18,7 @@ from serving.retrieval.bitmap import Bitmap, contains, size
 SAMPLED = 64
 """Vectors that k-means sees for each cell."""
 ROUNDS = 10
-"""Of k-means for product codes: further ones change no recall, and take as long as all else together."""
+"""Of k-means for product codes, as many as FAISS has for cells."""
 BLOCK = 200_000
 """Rows that are read at a time of vectors that may not fit into memory."""
 BITS_A_BYTE = 8
@@ -26,6 +26,15 @@ NEARLY_ALL = 0.9
 """Share of eligible rows from which on a search looks at all rows of its cells."""
 MORE = 32
 """Rows that it then brings beyond as many as hold enough eligible ones on average."""
+
+
+class Found(NamedTuple):
+    """The best of an index as its codes tell, best first."""
+
+    scores: FloatArray
+    """float32 [n] products."""
+    rows: IntArray
+    """int64 [n]"""
 
 
 class Shards:
@@ -89,30 +98,15 @@ class Shards:
         return hasattr(self._parts[0], "pq")
 
     def search(self, query: FloatArray, count: int, eligible: Bitmap, probes: int = 0) -> IntArray:
-        """Rows, int64 [n] in no order, among which are the best `count` of those eligible as the codes tell.
+        """Rows, int64 [n <= count] in no order, of the best of those eligible as the codes tell.
 
-        float32 [D] in `probes` cells, or in all of an index without. Each shard brings so many: the best of all may
-        lie in one.
+        float32 [D] in `probes` cells, or in all of an index without. What the shards bring is merged by the products of
+        their codes, which mean the same in each.
         """
-        found = [
-            self._of_one(part, start, query, count, eligible, probes)
-            for part, start in zip(self._parts, self._starts, strict=False)
-        ]
-        return found[0] if len(found) == 1 else np.concatenate(found)
-
-    def _of_one(
-        self, part: "faiss.Index", start: int, query: FloatArray, count: int, eligible: Bitmap, probes: int
-    ) -> IntArray:
-        mine = eligible[start // BITS_A_BYTE : (start + part.ntotal + BITS_A_BYTE - 1) // BITS_A_BYTE]
-        if probes and (among_all := _among_all(part, query, count, mine, probes)) is not None:
-            return among_all + start
-        # The published types describe the C++ signatures, not the Python wrappers that take arrays.
-        allowed = faiss.IDSelectorBitmap(mine)  # type: ignore[call-arg, arg-type]
-        given = {"sel": allowed, "nprobe": probes} if probes else {"sel": allowed}
-        how = (faiss.SearchParametersIVF if probes else faiss.SearchParameters)(**given)
-        _, rows = part.search(query[None, :], count, params=how)
-        found: IntArray = rows[0][rows[0] >= 0] + start
-        return found
+        asked = zip(self._parts, self._starts, strict=False)
+        found = [_found(part, start, query, count, eligible, probes) for part, start in asked]
+        scores, rows = (np.concatenate(each) for each in zip(*found, strict=True))
+        return rows if len(rows) <= count else rows[np.argpartition(-scores, count - 1)[:count]]
 
     def save(self, path: Path) -> None:
         """Write the first shard as `path`, and the others beside it."""
@@ -123,21 +117,6 @@ class Shards:
     def load(cls, path: Path) -> Self:
         """Map files that a manifest's hash vouches for; pages are shared between processes and read when needed."""
         return cls([_mapped(file) for file in _files(path)])
-
-
-def _among_all(part: "faiss.Index", query: FloatArray, count: int, eligible: Bitmap, probes: int) -> IntArray | None:
-    """The best `count` eligible rows of an index, found among all rows of its cells; None where that takes too many.
-
-    To ask of each row whether it is eligible costs a third of a search, and mostly nearly all are.
-    """
-    share = size(eligible) / part.ntotal
-    if share < NEARLY_ALL:
-        return None
-    how = faiss.SearchParametersIVF(nprobe=probes)  # type: ignore[call-arg]
-    _, rows = part.search(query[None, :], int(count / share) + MORE, params=how)
-    kept: IntArray = rows[0][rows[0] >= 0]
-    kept = kept[contains(eligible, kept)][:count]
-    return kept if len(kept) == count else None
 
 
 def renew(source: Path, target: Path, vectors: ByRow[np.float32], changed: IntArray) -> None:
@@ -155,6 +134,39 @@ def renew(source: Path, target: Path, vectors: ByRow[np.float32], changed: IntAr
         else:
             shutil.copyfile(file, _file(target, number))
         start = stop
+
+
+def _found(part: "faiss.Index", start: int, query: FloatArray, count: int, eligible: Bitmap, probes: int) -> Found:
+    """The best of one shard; its rows as the whole index counts them."""
+    mine = eligible[start // BITS_A_BYTE : (start + part.ntotal + BITS_A_BYTE - 1) // BITS_A_BYTE]
+    found = _among_all(part, query, count, mine, probes) if probes else None
+    if found is None:
+        # The published types describe the C++ signatures, not the Python wrappers that take arrays.
+        allowed = faiss.IDSelectorBitmap(mine)  # type: ignore[call-arg, arg-type]
+        given = {"sel": allowed, "nprobe": probes} if probes else {"sel": allowed}
+        how = (faiss.SearchParametersIVF if probes else faiss.SearchParameters)(**given)
+        found = _asked(part, query, count, how)
+    return Found(found.scores, found.rows + start)
+
+
+def _among_all(part: "faiss.Index", query: FloatArray, count: int, eligible: Bitmap, probes: int) -> Found | None:
+    """The best `count` eligible rows of an index, found among all rows of its cells; None where that takes too many.
+
+    To ask of each row whether it is eligible costs a third of a search, and mostly nearly all are.
+    """
+    share = size(eligible) / part.ntotal
+    if share < NEARLY_ALL:
+        return None
+    how = faiss.SearchParametersIVF(nprobe=probes)  # type: ignore[call-arg]
+    scores, rows = _asked(part, query, int(count / share) + MORE, how)
+    here = contains(eligible, rows)
+    return Found(scores[here][:count], rows[here][:count]) if here.sum() >= count else None
+
+
+def _asked(part: "faiss.Index", query: FloatArray, count: int, how: "faiss.SearchParameters") -> Found:
+    scores, rows = part.search(query[None, :], count, params=how)
+    here = rows[0] >= 0
+    return Found(scores[0][here], rows[0][here])
 
 
 def _renewed(file: Path, vectors: ByRow[np.float32], rows: IntArray, start: int, stop: int) -> "faiss.Index":

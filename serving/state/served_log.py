@@ -26,7 +26,7 @@ class ServedRow(NamedTuple):
     """As the request gave it; read back, the user whom the person is by now."""
     anonymous_id: str | None
     moment: int
-    """When it was given, in ms since the epoch."""
+    """When it was asked for, in ms since the epoch."""
     answered_for: int
     """The moment of the question, as in `features.moments`."""
     placement: str

@@ -51,16 +51,22 @@ def test_exact_shards_find_what_one_index_finds(rows: int, parts: int, count: in
 
 
 @settings(max_examples=25)
-@given(parts=st.integers(1, 9), probes=st.integers(1, CELLS), count=st.integers(1, 40), seed=st.integers(0, 99))
-def test_shards_of_cells_find_what_one_index_finds(parts: int, probes: int, count: int, seed: int) -> None:
-    """The cells are the same: a shard more or less changes nothing."""
+@given(
+    codes=st.sampled_from(["Flat", "SQ8", "PQ4x4"]),
+    parts=st.integers(1, 9),
+    probes=st.integers(1, CELLS),
+    count=st.integers(1, 40),
+    seed=st.integers(0, 99),
+)
+def test_shards_of_cells_find_what_one_index_finds(codes: str, parts: int, probes: int, count: int, seed: int) -> None:
+    """Cells and codes are the same: a shard more or less changes nothing."""
     vectors = unit_vectors(300, seed)
     query = unit_vectors(RESERVED + 1, seed + 1)[RESERVED]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(eligibility, "FEW", -1)
         eligible = those(vectors, 0.7, seed)
-        one = ItemIndex.train(vectors, CELLS, "Flat").with_probes({40: probes})
-        many = ItemIndex.train(vectors, CELLS, "Flat", like=one, shards=parts).with_probes({40: probes})
+        one = ItemIndex.train(vectors, CELLS, codes).with_probes({40: probes})
+        many = ItemIndex.train(vectors, CELLS, codes, shards=parts).with_probes({40: probes})
         assert many.plan(eligible, count).cells == one.plan(eligible, count).cells
         assert many.search(query, count, eligible).tolist() == one.search(query, count, eligible).tolist()
 

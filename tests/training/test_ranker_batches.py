@@ -22,6 +22,8 @@ def examples() -> Examples:
         history_rows=np.ones((COUNT, 3), dtype=np.int32),
         targets=draw.integers(0, counts),
         heads=np.ones((COUNT, 1), dtype=np.float32),
+        slots=np.where(real, np.arange(WIDTH) + 1, 0).astype(np.int32),
+        brought=np.ones(COUNT, dtype=np.bool_),
         asked=COUNT,
     )
 

@@ -44,7 +44,7 @@ def evaluate(config: TrainingConfig, tables: Tables, run: Path, *, share: float,
             field="dataset.order.time",
             hint="Too many events have one and the same time.",
         )
-    path = train_on(config, before, run)
+    path = train_on(config, part_of(config.dataset, tables, events.moments < cut, exposures=True), run)
     bundle = open_bundle(path)
     moments = [one for one in _targets(People(config.dataset, tables), cut) if one.wanted(config.dataset)]
     users = np.unique([one.user_id for one in moments], return_inverse=True)[1]

@@ -31,6 +31,8 @@ class RankerBatch(NamedTuple):
     """float32 [B, H]"""
     weights: Tensor
     """float32 [B, K]: how many candidates each stands for; 0 for padding."""
+    slots: Tensor
+    """int64 [B, K]: slot of the list in which each was shown, from 1; 0 for what was in none."""
 
 
 class ExampleNumbers(Dataset[int]):
@@ -105,4 +107,5 @@ def cut_out(
         torch.from_numpy(targets.astype(np.int64)),
         torch.from_numpy(examples.heads[chosen]),
         torch.from_numpy(weights),
+        torch.from_numpy(examples.slots[which, places].astype(np.int64)),
     )

@@ -1,7 +1,8 @@
 """The ranker's examples: what the pipeline would have ranked just before a person turned to an item.
 
-Made by the pipeline itself, through the exported graphs, one request at a time. An item counts only when a
-source retrieved it and is never appended. N examples, K candidates (padded), F features, T history events.
+Made by the pipeline itself, through the exported graphs, one request at a time. An item counts only when a source
+retrieved it and is never appended; of a list that was shown, what was shown stands in its place. N examples, K
+candidates (padded), F features, T history events.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,11 +18,12 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from features.arrays import BoolArray, FloatArray, IntArray
-from features.vocabulary import PAD
-from serving.bundle import open_bundle
+from features.vocabulary import PAD, RESERVED
+from serving.bundle import Bundle, open_bundle
+from serving.filters import FilterReader
 from serving.ranking.ranker_inputs import ATTENTION_EVENTS, ranker_rows
-from serving.retrieval.candidates import Candidates, retrieve
-from serving.situation import situation
+from serving.retrieval.candidates import UNRANKED, Candidates, given, retrieve
+from serving.situation import Situation, situation
 from training.moments import Moment
 
 
@@ -39,6 +41,10 @@ class Examples:
     """int64 [N]: which candidate was taken."""
     heads: FloatArray
     """float32 [N, H]: 1 for each of schema.heads that came of it."""
+    slots: npt.NDArray[np.int32]
+    """int32 [N, K]: slot of the list in which each candidate was shown, from 1; 0 for what was in none."""
+    brought: BoolArray
+    """bool [N]: whether a source retrieved the positive; only of what was shown it may be that none did."""
     asked: int
     """Moments that were tried, those whose positive no source retrieved among them."""
 
@@ -52,6 +58,8 @@ class _Example(NamedTuple):
     history_rows: IntArray
     target: int
     heads: FloatArray
+    slots: IntArray
+    brought: bool
 
 
 def make_examples(
@@ -97,13 +105,9 @@ def _work_in_worker(task: Any) -> Any:
 
 
 def _example_of(bundle: Any, moment: Moment, left_out: BoolArray | None) -> _Example | None:
-    here = situation(bundle, moment.person, moment.moment)
-    candidates = retrieve(here)
-    if left_out is not None:
-        kept = ~left_out[candidates.rows]
-        candidates = Candidates(candidates.rows[kept], candidates.ranks[kept])
+    here, candidates, slots = _shown(bundle, moment) if moment.shown else _retrieved(bundle, moment, left_out)
     target = np.flatnonzero(candidates.rows == bundle.schema.items.row(moment.item_id))
-    if len(target) == 0:
+    if len(target) == 0 or (moment.shown and len(slots) < 2):
         return None
     return _Example(
         features=ranker_rows(here, candidates).features,
@@ -111,7 +115,33 @@ def _example_of(bundle: Any, moment: Moment, left_out: BoolArray | None) -> _Exa
         history_rows=here.history.item_rows[::-1][:ATTENTION_EVENTS],
         target=int(target[0]),
         heads=np.array([name in moment.types for name in bundle.schema.heads], dtype=np.float32),
+        slots=slots,
+        brought=bool((candidates.ranks[target[0]] != UNRANKED).any()),
     )
+
+
+def _retrieved(bundle: Bundle, moment: Moment, left_out: BoolArray | None) -> tuple[Situation, Candidates, IntArray]:
+    """What the sources bring, none of it in a slot."""
+    here = situation(bundle, moment.person, moment.moment)
+    candidates = retrieve(here)
+    if left_out is not None:
+        kept = ~left_out[candidates.rows]
+        candidates = Candidates(candidates.rows[kept], candidates.ranks[kept])
+    return here, candidates, np.zeros(len(candidates.rows), dtype=np.int64)
+
+
+def _shown(bundle: Bundle, moment: Moment) -> tuple[Situation, Candidates, IntArray]:
+    """What was shown, in the places that the sources' lists of then give it, with its slots."""
+    shown = moment.shown
+    assert shown is not None
+    passing = None
+    if shown.filter is not None:
+        chosen = FilterReader(bundle.schema.dataset).read(shown.filter)
+        passing = bundle.filterable.passing(chosen, bundle.schema, moment.person, moment.moment)
+    here = situation(bundle, moment.person, moment.moment, shown.exclude, passing)
+    slots = dict(zip(bundle.schema.items.rows(list(shown.slots)).tolist(), shown.slots.values(), strict=True))
+    rows = np.array(sorted(row for row in slots if row >= RESERVED), dtype=np.int64)
+    return here, given(here, rows, shown.wanted), np.array([slots[row] for row in rows.tolist()], dtype=np.int64)
 
 
 def _stacked(found: list[_Example], asked: int) -> Examples:
@@ -124,10 +154,13 @@ def _stacked(found: list[_Example], asked: int) -> Examples:
         history_rows=np.full((len(found), ATTENTION_EVENTS), PAD, dtype=np.int32),
         targets=np.array([one.target for one in found], dtype=np.int64),
         heads=np.array([one.heads for one in found], dtype=np.float32),
+        slots=np.zeros(size, dtype=np.int32),
+        brought=np.array([one.brought for one in found], dtype=np.bool_),
         asked=asked,
     )
     for index, one in enumerate(found):
         examples.features[index, : len(one.rows)] = one.features
         examples.rows[index, : len(one.rows)] = one.rows
+        examples.slots[index, : len(one.rows)] = one.slots
         examples.history_rows[index, : len(one.history_rows)] = one.history_rows
     return examples

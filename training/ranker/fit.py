@@ -1,6 +1,6 @@
 """Fitting the ranker on the pipeline's own examples."""
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pytorch_lightning as pl
@@ -13,13 +13,18 @@ from features.arrays import FloatArray, IntArray
 from features.strict import StrictConfig
 from models.config import RankerConfig
 from models.losses import ranking_loss
-from models.ranker import Ranker
+from models.ranker import PositionTower, Ranker
 from training.allocator import keep_freed_memory
 from training.progress import ProgressBar
 from training.ranker.batches import ExampleNumbers, RankerBatch, ShortLists, WholeLists
 from training.ranker.examples import Examples
 from training.watch import FitWatch
 
+Negatives: TypeAlias = Literal["auto", "shown", "candidates"]
+MOST_SLOTS = 100
+"""Slots of a list that are told apart."""
+POSITION_PACE = 10.0
+"""The few numbers of the position tower take steps so much larger than those of the ranker."""
 MIN_STEPS = 100
 MIN_BATCH = 8
 """Few examples are taken in small batches, down to this, so that an epoch has about `MIN_STEPS` steps."""
@@ -45,6 +50,14 @@ class RankerFitConfig(StrictConfig):
     """Of AdamW."""
     binary_weight: float = Field(default=0.1, ge=0)
     """Weight of binary cross-entropy beside the listwise loss."""
+    negatives: Negatives = "auto"
+    """What an item that was taken is held against. auto: where it stood in a list that was shown, the items that were
+    shown with it and not taken; elsewhere the candidates of the sources. shown: only the former. candidates: only the
+    latter, as where the tables do not tell what was shown in which slot."""
+    acted_within_hours: float = Field(default=24.0, gt=0)
+    """An item that was shown counts as taken when it was acted on so soon after."""
+    position: bool = True
+    """Whether the slot in which an item was shown is an input of the fit; in service it is a constant."""
 
 
 class RankerFit(pl.LightningModule):
@@ -57,8 +70,10 @@ class RankerFit(pl.LightningModule):
         config: RankerFitConfig,
         steps: int,
         watch: FitWatch | None = None,
+        position: PositionTower | None = None,
     ) -> None:
         super().__init__()
+        self.position = position
         self._watch = watch
         self.ranker = ranker
         self.config = config
@@ -74,7 +89,7 @@ class RankerFit(pl.LightningModule):
         assert isinstance(vectors, Tensor)
         past = batch.history_rows
         logits: Tensor = self.ranker(batch.features, vectors[batch.rows], vectors[past], (past > 0).float())
-        return logits
+        return logits if self.position is None else logits + self.position(batch.slots)
 
     def training_step(self, batch: RankerBatch, _: int) -> Tensor:
         loss = self._loss(batch, self.config.binary_weight)
@@ -100,14 +115,20 @@ class RankerFit(pl.LightningModule):
         self.log("ranker_validation_loss", total)
         if total < self.best:
             self.best = total
-            self.best_weights = {name: value.clone() for name, value in self.ranker.state_dict().items()}
+            self.best_weights = {name: value.clone() for name, value in self.state_dict().items()}
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(
-            self.ranker.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
-        )
+        rate, decay = self.config.learning_rate, self.config.weight_decay
+        groups: list[dict[str, Any]] = [{"params": self.ranker.parameters(), "weight_decay": decay, "lr": rate}]
+        if self.position is not None:
+            pace = rate * POSITION_PACE
+            groups.append({"params": self.position.parameters(), "weight_decay": 0.0, "lr": pace})
+        optimizer = torch.optim.AdamW(groups)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.config.learning_rate, total_steps=max(self.steps, LEAST_SCHEDULE), pct_start=0.1
+            optimizer,
+            [group["lr"] for group in groups],
+            total_steps=max(self.steps, LEAST_SCHEDULE),
+            pct_start=0.1,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -122,8 +143,9 @@ def fit_ranker(
     prior: FloatArray,
     seed: int,
     watch: FitWatch | None = None,
+    position: PositionTower | None = None,
 ) -> Ranker:
-    """The ranker that orders a held-out tenth of the examples best.
+    """The ranker that orders a held-out tenth of the examples best; `position` is fitted beside it, in place.
 
     It starts as a blend of the standardised features with the weights `prior` float32 [F], at the base rate of each
     head; where examples are few it stays near that.
@@ -137,7 +159,7 @@ def fit_ranker(
     batch_size = min(config.batch_size, max(MIN_BATCH, len(kept) // MIN_STEPS))
     train = _loader(ShortLists(examples, kept, prior, config.list_size, seed), batch_size, seed, shuffle=True)
     steps = config.epochs * len(train)
-    fit = RankerFit(ranker, torch.from_numpy(np.array(item_vectors)), config, steps, watch)
+    fit = RankerFit(ranker, torch.from_numpy(np.array(item_vectors)), config, steps, watch, position)
     trainer = pl.Trainer(
         max_epochs=config.epochs,
         accelerator="auto",
@@ -153,8 +175,23 @@ def fit_ranker(
     validation = _loader(WholeLists(examples, held_out), config.batch_size, seed, shuffle=False)
     trainer.validate(fit, validation, verbose=False)
     trainer.fit(fit, train, validation)
-    ranker.load_state_dict(fit.best_weights)
+    fit.load_state_dict(fit.best_weights)
     return ranker.eval()
+
+
+def position_tower(examples: Examples, config: RankerFitConfig, n_heads: int) -> PositionTower | None:
+    """The tower that is fitted beside a ranker on these examples; None where no slot is known or none is wanted."""
+    slots = min(int(examples.slots.max(initial=0)), MOST_SLOTS)
+    return PositionTower(slots, n_heads) if slots and config.position else None
+
+
+def learned_from(examples: Examples, position: PositionTower | None) -> dict[str, Any]:
+    """How many examples are lists that were shown, and how readily each slot is looked at, relative to the first."""
+    shown = int((examples.slots.max(axis=1, initial=0) > 0).sum())
+    told: dict[str, Any] = {"lists_shown": shown, "lists_of_candidates": len(examples) - shown}
+    if position is not None:
+        told["slots_examined"] = torch.exp(position.examined - position.examined[0]).tolist()
+    return told
 
 
 def split(count: int, seed: int) -> tuple[IntArray, IntArray]:

@@ -29,7 +29,7 @@ class Partition(NamedTuple):
     """One file of a table."""
 
     table: str
-    """"events", "users", "items", "consent", "erased", or the dotted key of a changing attribute."""
+    """"events", "users", "items", "served", "consent", "erased", or the dotted key of a changing attribute."""
     path: str
     sha256: str
 
@@ -112,6 +112,8 @@ def _paths(dataset: DatasetConfig) -> Iterator[tuple[str, str, str]]:
 
 def _tables(dataset: DatasetConfig) -> Iterator[tuple[str, TableConfig]]:
     yield from (("events", dataset.events), ("users", dataset.users), ("items", dataset.items))
+    if dataset.served is not None:
+        yield "served", dataset.served
     if dataset.consent is not None and dataset.consent.table is not None:
         yield "consent", dataset.consent.table
 

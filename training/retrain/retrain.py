@@ -219,7 +219,7 @@ class _Steps:
 
     def _train(self) -> dict[str, Any]:
         """The candidate knows everything before the newest slice."""
-        before = part_of(self._config.dataset, self._tables, ~self._newest)
+        before = part_of(self._config.dataset, self._tables, ~self._newest, exposures=True)
         folder = self._attempt.folder / "training"
         if self._attempt.kind == "warm" and self._live is not None:
             epochs = self._config.retrain.warm_epochs

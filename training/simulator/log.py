@@ -47,7 +47,7 @@ class EventLog(Records):
 
 def record(world: World, sessions: Sessions, steps: Steps, slates: Slates, rng: np.random.Generator) -> EventLog:
     """All events of a batch, by person and time; none at or after the end, none of an item that is gone."""
-    log = EventLog.stack([_impressions(sessions, slates), *_reactions(sessions, steps, rng)])
+    log = EventLog.stack([_impressions(sessions, slates), *reactions(sessions.users[steps.sessions], steps, rng)])
     held = (log.items >= 0) & (log.moments < world.settings.end_moment)
     log = log.select(held & world.catalogue.available(log.items, log.moments))
     return log.select(np.lexsort((log.slots, log.moments, log.users)))
@@ -67,10 +67,10 @@ def _impressions(sessions: Sessions, slates: Slates) -> EventLog:
     )
 
 
-def _reactions(sessions: Sessions, steps: Steps, rng: np.random.Generator) -> list[EventLog]:
-    """A first event of every step; then cart, purchase and, days later, return where it went so far."""
+def reactions(users: IntArray, steps: Steps, rng: np.random.Generator) -> list[EventLog]:
+    """A first event of every step, of users [N]; then cart, purchase and, days later, return where it went so far."""
     first = EventLog(
-        users=sessions.users[steps.sessions],
+        users=users,
         items=steps.items,
         types=_FIRST_TYPE[steps.outcomes],
         moments=steps.moments,

@@ -23,11 +23,10 @@ from training.evaluation.metrics import gains
 from training.held_back import never_taken
 from training.moments import Moment
 from training.ranker.examples import Examples, make_examples
-from training.ranker.fit import fit_ranker, held_out_logits, split
+from training.ranker.fit import fit_ranker, held_out_logits, position_tower, split
 from training.run_folder import Run
-from training.slices import B
 from training.stage import item_codes, schema_of
-from training.steps import first_stage, moments_of, told, transition_settings, validation_people
+from training.steps import first_stage, ranker_moments, told, transition_settings, validation_people
 from training.towers.data import TowerData, tower_data
 from training.towers.fit import fit_towers, validation_gains
 from training.tuning.search import OutOfTimeError, Watch
@@ -106,6 +105,7 @@ class RankerTrials:
             prior=self._prior,
             seed=config.seed,
             watch=watch,
+            position=position_tower(self.examples, config.ranker_fit, self._heads),
         )
         logits = held_out_logits(ranker, self.examples, self._vectors, config.seed)
         targets = self.examples.targets[self._held_out]
@@ -135,7 +135,7 @@ def _first_stage(this: Run, towers: Path, epochs: int, seconds: float) -> Path:
 
 def _examples(first: Path, this: Run, seconds: float) -> Examples:
     """As many as the configuration asks for, or as there is time to make."""
-    moments = moments_of(this, B, this.config.ranker_fit.max_examples)
+    moments = ranker_moments(this)
     workers = this.config.workers
     started = time.monotonic()
     make_examples(first, _every(moments, TIMED_MOMENTS), workers=1, label="examples")
