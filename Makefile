@@ -1,7 +1,7 @@
 # One command per purpose; `make` alone lists them. Everything runs from .venv/, made from requirements/dev.txt.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-spark lint format docs lock lock-gpu clean bench-accuracy bench-epoch bench-serving \
+.PHONY: help install demo test test-spark audit lint format docs lock lock-gpu clean bench-accuracy bench-epoch bench-serving \
 	bench-operate bench-person bench-studies
 
 VENV := .venv
@@ -42,6 +42,11 @@ test-spark: install ## the table tests on PySpark too (needs Java 17)
 
 bench-studies: install ## measure one study, such as STUDY=cold_items; further options in ARGS
 	$(BIN)/python -m benchmarks.studies.$(STUDY) $(ARGS)
+
+audit: ## hold the lock files against known vulnerabilities, by pip-audit in an environment of its own
+	test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/pip install --quiet pip-audit; }
+	for lock in serving dev; do \
+		.audit/bin/pip-audit --strict --disable-pip --no-deps -r requirements/$$lock.txt || exit 1; done
 
 lint: install ## style, types and import contracts
 	$(BIN)/ruff check .

@@ -29,6 +29,7 @@ COMMANDS = {
     "export-log": "serving.commands.events:export_log_",
     "import": "training.commands:import_",
     "keys": "serving.commands.access:keys",
+    "prepare": "features.shards.command:prepare_command",
     "privacy": "serving.commands.privacy:privacy",
     "promote": "serving.commands.lifecycle:promote",
     "recommend": "serving.commands.bulk:recommend_",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from features.errors import MASK
+from features.errors import MASK, DataError
 
 Severity = Literal["error", "warning"]
 
@@ -118,6 +118,18 @@ def write(report: CheckReport, directory: Path) -> None:
     content = json.dumps(report.to_json(), indent=2, ensure_ascii=False)
     (directory / "check.json").write_text(content + "\n", encoding="utf-8")
     (directory / "check.md").write_text(report.to_markdown(), encoding="utf-8")
+
+
+def refuse_errors(report: CheckReport, directory: Path) -> None:
+    """Raise DataError with the first error of a report that was written to a folder; warnings pass."""
+    if not report.errors:
+        return
+    first = report.errors[0]
+    raise DataError(
+        f"{first.rule}: {first.message}" + (f" (and {more} more)" if (more := len(report.errors) - 1) else ""),
+        field=f"{first.table}.{first.column}" if first.column else first.table,
+        hint=f"See {directory / 'check.md'}; nothing was repaired or trained.",
+    )
 
 
 def sort_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:

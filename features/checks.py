@@ -77,11 +77,13 @@ def check_tables(
     engine: Engine = "pandas",
     now: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    load: bool = True,
 ) -> CheckReport:
     """Run every rule on the tables that a dataset section names; the arguments are those of `load_tables`.
 
     `now` (ms since the epoch, by default the wall clock) tells what lies in the future; `progress` is called
-    with the name of each rule. Bad data raises nothing: what cannot be read at all is a finding too.
+    with the name of each rule. Bad data raises nothing: what cannot be read at all is a finding too. `load` off
+    leaves the last step out, which holds everything in memory: whoever prepares does it part by part.
     """
     findings: list[Finding] = []
     rows: dict[str, int] = {}
@@ -92,7 +94,7 @@ def check_tables(
         for entry in RULES:
             progress(entry.name)
             findings += _apply(entry, tables)
-        if not any(one.severity == "error" for one in findings):
+        if load and not any(one.severity == "error" for one in findings):
             load_tables(dataset, folder, frames, engine)
     except TailorbirdError as error:
         column = (error.field or "").removeprefix("dataset.") or None

@@ -64,7 +64,7 @@ def _float_ids(column: str, example: Any, field: str) -> DataError:
 
 def as_codes(column: pa.ChunkedArray) -> tuple[Strings, IntArray]:
     """The distinct texts of a column in sorted order, and int64 [N] codes into them; -1 where missing."""
-    encoded = column.cast(pa.large_string()).combine_chunks().dictionary_encode()
+    encoded = _encoded(column)
     distinct = np.array(encoded.dictionary.to_pylist(), dtype=object)
     order = np.argsort(distinct, kind="stable")
     ranks = np.empty(len(distinct) + 1, dtype=np.int64)
@@ -72,6 +72,13 @@ def as_codes(column: pa.ChunkedArray) -> tuple[Strings, IntArray]:
     ranks[-1] = -1
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return distinct[order], ranks[codes]
+
+
+def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Texts as codes into those that occur, in any order."""
+    if pa.types.is_dictionary(column.type):
+        return column.combine_chunks()
+    return column.cast(pa.large_string()).combine_chunks().dictionary_encode()
 
 
 def ids_as_codes(column: pa.ChunkedArray, name: str, field: str) -> tuple[Strings, IntArray]:
@@ -101,7 +108,7 @@ def as_moments(column: pa.ChunkedArray, name: str, field: str, missing: int | No
         stamps = column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         stamps = _seconds(column, name, field)
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
+    elif _is_text(kind) or pa.types.is_null(kind):
         stamps = pa.chunked_array([_parsed(column.cast(pa.large_string()), name, field)])
     else:
         raise _bad_time(name, 0, column[0].as_py(), field)
@@ -173,7 +180,7 @@ def as_integers(column: pa.ChunkedArray, name: str, field: str) -> IntArray:
 
 def as_numbers(column: pa.ChunkedArray, name: str, field: str) -> np.ndarray:
     """float64 [N], NaN where missing; text that is no number is refused."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if _is_text(column.type):
         texts = column.to_pylist()
         numbers = [parse_number(text) for text in texts]
         for row, (text, number) in enumerate(zip(texts, numbers, strict=True)):
@@ -213,16 +220,27 @@ def as_values(column: pa.ChunkedArray, role: Role, name: str, field: str) -> Str
             return _objects([None if at == empty else _EPOCH + timedelta(milliseconds=at) for at in moments])
         case "multi_categorical" if pa.types.is_nested(column.type):
             return _objects(column.to_pylist())
+        case "categorical" | "multi_categorical" | "text" if _is_text(column.type):
+            encoded = _encoded(column)
+            codes: IntArray = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            return _objects([*encoded.dictionary.to_pylist(), None])[codes]
         case "categorical" | "multi_categorical" | "text":
             return _objects([None if is_missing(value) else _category(value) for value in column.to_pylist()])
 
 
 def value_order(values: Strings) -> np.ndarray:
     """[N]: numbers that sort as the values do, missing ones first; numeric values by size, others as text."""
-    if any(isinstance(value, float) for value in values):
-        return np.array([-np.inf if value is None else value for value in values], dtype=np.float64)
-    texts = pa.array([None if value is None else str(value) for value in values], pa.string())
+    try:
+        texts = pa.array(values, pa.string())
+    except pa.ArrowException:
+        if any(isinstance(value, float) for value in values):
+            return np.array([-np.inf if value is None else value for value in values], dtype=np.float64)
+        texts = pa.array([None if value is None else str(value) for value in values], pa.string())
     return as_codes(pa.chunked_array([texts]))[1]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _category(value: Any) -> str:

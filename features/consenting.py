@@ -53,16 +53,7 @@ def _events_of(events: EventTable, keep: BoolArray) -> EventTable:
     """The events of some users, as if there had never been others: users and items get new codes."""
     if keep.all():
         return events
-    kept = events.where(keep[events.user_codes])
-    there, item_codes = np.unique(kept.item_codes, return_inverse=True)
-    with_events, user_codes = np.unique(kept.user_codes, return_inverse=True)
-    return replace(
-        kept,
-        users=events.users[with_events],
-        items=events.items[there],
-        user_codes=user_codes.astype(np.int64),
-        item_codes=item_codes.astype(np.int64),
-    )
+    return events.where(keep[events.user_codes]).compact()
 
 
 def _users_of(users: AttributeTable, keep: BoolArray) -> AttributeTable:

@@ -243,7 +243,7 @@ class DatasetConfig(StrictConfig):
     table, or in one of the three folders above, is found without being named."""
     consent: ConsentConfig | None = None
     """What the people of these tables agreed to; without it nobody's data is used."""
-    pseudonyms: PseudonymsConfig | None = None
+    pseudonyms: PseudonymsConfig | None = Field(default=None, exclude_if=lambda one: one is None)
     """Ids of people in these tables become pseudonyms as they are read, by the key of the store whose exported logs
     they shall join."""
 

@@ -35,10 +35,24 @@ _FIELD = "dataset.events"
 
 def load_events(dataset: DatasetConfig, frame: Frame, pseudonyms: Pseudonyms | None = None) -> EventTable:
     """Sorted events; of two events with one id the first in that order is kept. Raises `DataError`."""
-    table = _collect(dataset, frame, pseudonyms)
+    rows = collect(canonical_rows(dataset, frame), f"{_FIELD}.path")
+    table = pseudonymised(rows, "user", dataset.events.user, f"{_FIELD}.user", pseudonyms)
     if table.num_rows == 0:
         raise DataError("the table of events is empty", field=f"{_FIELD}.path", hint="There is nothing to learn from.")
-    return _sorted(dataset, _decode(dataset, table))
+    events = decode_events(dataset, table)
+    require_positive(dataset, np.bincount(events.type_codes, minlength=len(events.types)))
+    return events
+
+
+def require_positive(dataset: DatasetConfig, counts: IntArray) -> None:
+    """Refuse events of which none is positive; counts int64 [types] of each type, in the order of the config."""
+    found = [name for name, count in zip(dataset.types, counts.tolist(), strict=True) if count]
+    if not any(dataset.types[name].sign == "positive" for name in found):
+        raise DataError(
+            f"no event is positive: the table holds only {', '.join(found)}",
+            field=f"{_FIELD}.type",
+            hint="Some events must be of a type with `sign: positive`; there is nothing to learn otherwise.",
+        )
 
 
 def event_columns(dataset: DatasetConfig) -> list[tuple[str, str | None]]:
@@ -50,13 +64,13 @@ def event_columns(dataset: DatasetConfig) -> list[tuple[str, str | None]]:
     return [*named, *((f"events.context.{name}", name) for name in events.context)]
 
 
-def _collect(dataset: DatasetConfig, frame: Frame, pseudonyms: Pseudonyms | None) -> pa.Table:
-    """The columns under canonical names: user, item, kind, id, value, time, sequence, and `context.*`."""
+def canonical_rows(dataset: DatasetConfig, frame: Frame) -> Frame:
+    """The columns under canonical names, nothing read yet: user, item, kind, id, value, time, sequence, `context:*`."""
     require_columns(frame, event_columns(dataset), "events")
     events, order = dataset.events, dataset.order
     ids = {"user": events.user, "item": events.item, "kind": events.type, "id": events.id}
     plain = {"value": events.value, "time": order.time, "sequence": order.sequence}
-    plain |= {f"context.{name}": name for name in events.context}
+    plain |= {f"context:{name}": name for name in events.context}
     plain |= {name: getattr(events, name) for name in (*DETAILS, "request")}
     chosen = [
         id_text(frame, column, f"{_FIELD}.{'type' if name == 'kind' else name}").alias(name)
@@ -64,8 +78,12 @@ def _collect(dataset: DatasetConfig, frame: Frame, pseudonyms: Pseudonyms | None
         if column is not None
     ]
     chosen += [nw.col(column).alias(name) for name, column in plain.items() if column is not None]
-    table = collect(frame.select(chosen), f"{_FIELD}.path")
-    return pseudonymised(table, "user", events.user, f"{_FIELD}.user", pseudonyms)
+    return frame.select(chosen)
+
+
+def decode_events(dataset: DatasetConfig, table: pa.Table) -> EventTable:
+    """Sorted events of collected canonical rows, all of some users. Raises `DataError` for what cannot be read."""
+    return _sorted(dataset, _decode(dataset, table))
 
 
 @dataclass(frozen=True)
@@ -107,7 +125,7 @@ def _decode(dataset: DatasetConfig, table: pa.Table) -> _Columns:
         sequence=sequence,
         values=np.full(table.num_rows, np.nan) if values is None else values,
         contexts={
-            name: as_values(table[f"context.{name}"], column.role, name, f"{_FIELD}.context.{name}")
+            name: as_values(table[f"context:{name}"], column.role, name, f"{_FIELD}.context.{name}")
             for name, column in events.context.items()
         },
         ids=ids,
@@ -124,7 +142,7 @@ def _decode(dataset: DatasetConfig, table: pa.Table) -> _Columns:
 
 
 def _type_codes(dataset: DatasetConfig, table: pa.Table) -> IntArray:
-    """int64 [N] positions in `types`. Types that are not declared, or none positive, are refused."""
+    """int64 [N] positions in `types`. Types that are not declared are refused."""
     declared = list(dataset.types)
     if dataset.events.type is None:
         return np.zeros(table.num_rows, dtype=np.int64)
@@ -138,17 +156,11 @@ def _type_codes(dataset: DatasetConfig, table: pa.Table) -> IntArray:
             field=field,
             hint=f"Declare `{strange[0]}` under `dataset.types`, or leave those rows out.",
         )
-    if not any(dataset.types[name].sign == "positive" for name in found):
-        raise DataError(
-            f"no event is positive: the table holds only {', '.join(found)}",
-            field=field,
-            hint="Some events must be of a type with `sign: positive`; there is nothing to learn otherwise.",
-        )
     return np.array([declared.index(name) for name in found], dtype=np.int64)[codes]
 
 
 def _sorted(dataset: DatasetConfig, columns: _Columns) -> EventTable:
-    order = np.lexsort([*reversed(_tie_keys(columns)), columns.moments, columns.user_codes])
+    order = _order(columns)
     types = tuple(dataset.types)
     table = EventTable(
         users=columns.users,
@@ -170,7 +182,19 @@ def _sorted(dataset: DatasetConfig, columns: _Columns) -> EventTable:
     codes = columns.id_codes[order]
     table = _with_ids(table, columns.ids[codes])
     _, firsts = np.unique(codes, return_index=True)
-    return table if len(firsts) == len(codes) else table.where(np.isin(np.arange(len(codes)), firsts))
+    return table if len(firsts) == len(codes) else table.where(np.isin(np.arange(len(codes)), firsts)).compact()
+
+
+def _order(columns: _Columns) -> IntArray:
+    """int64 [N]: by user, moment, and the keys of ties; these are looked at only where there is a tie."""
+    order: IntArray = np.lexsort((columns.moments, columns.user_codes))
+    users, moments = columns.user_codes[order], columns.moments[order]
+    as_before = np.append(False, (users[1:] == users[:-1]) & (moments[1:] == moments[:-1]))
+    tied = np.flatnonzero(as_before | np.append(as_before[1:], False))
+    rows = order[tied]
+    keys = [key[rows] for key in (columns.user_codes, columns.moments, *_tie_keys(columns))]
+    order[tied] = rows[np.lexsort(keys[::-1])]
+    return order
 
 
 def _tie_keys(columns: _Columns) -> list[np.ndarray]:

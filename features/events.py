@@ -74,6 +74,18 @@ class EventTable:
             arrivals=None if self.arrivals is None else self.arrivals[keep],
         )
 
+    def compact(self) -> Self:
+        """The same events, as if there had never been other users and items: those without an event get no code."""
+        users, user_codes = np.unique(self.user_codes, return_inverse=True)
+        items, item_codes = np.unique(self.item_codes, return_inverse=True)
+        return replace(
+            self,
+            users=self.users[users],
+            items=self.items[items],
+            user_codes=user_codes.astype(np.int64),
+            item_codes=item_codes.astype(np.int64),
+        )
+
     def slice_of(self, start: int, stop: int) -> Events:
         """Rows `start` to `stop`, which must belong to one user, as a person's events."""
         return Events(

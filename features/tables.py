@@ -28,20 +28,23 @@ FOLDERS_ABOVE = 4
 
 
 def load_tables(
-    dataset: DatasetConfig, folder: Path, frames: Frames | None = None, engine: Engine = "pandas"
+    dataset: DatasetConfig,
+    folder: Path,
+    frames: Frames | None = None,
+    engine: Engine = "pandas",
+    events: EventTable | None = None,
 ) -> Tables:
     """Read, cast and sort everything that a dataset section names.
 
     Relative paths start at `folder`, the folder of the config file, else at the working directory. `frames`
     may hold "events", "users", "items" and "consent": pandas, Polars or PySpark frames, or DuckDB relations. They take
     the place of files, which `engine` reads. Rows of erased people are left out, on the marks that `dataset.erased`
-    names or that lie beside the tables. Raises `ConfigError` and `DataError`.
+    names or that lie beside the tables. `events` that were prepared are not read again. Raises `ConfigError` and
+    `DataError`.
     """
-    frame = open_table(dataset.events, "events", folder, engine, frames)
-    if frame is None:
-        raise ConfigError("no table of events is named", field="dataset.events.path", hint="Name a file or a glob.")
     pseudonyms = pseudonyms_of(dataset.pseudonyms, folder)
-    events = load_events(dataset, frame, pseudonyms)
+    if events is None:
+        events = load_events(dataset, open_events(dataset, folder, engine, frames), pseudonyms)
     users = _load_entities(dataset.users, "users", folder, frames, engine, pseudonyms)
     items = _load_entities(dataset.items, "items", folder, frames, engine)
     consent = load_consent(dataset, folder, frames, engine)
@@ -53,6 +56,14 @@ def load_tables(
     if len(tables.events) == 0:
         raise DataError("every event belongs to somebody who was erased", field="dataset.events.path")
     return replace(tables, fingerprint=fingerprint(tables.events, tables.users, tables.items))
+
+
+def open_events(dataset: DatasetConfig, folder: Path, engine: Engine, frames: Frames | None = None) -> Frame:
+    """The table of events, not read yet. Raises `ConfigError` where none is named."""
+    frame = open_table(dataset.events, "events", folder, engine, frames)
+    if frame is None:
+        raise ConfigError("no table of events is named", field="dataset.events.path", hint="Name a file or a glob.")
+    return frame
 
 
 def tombstone_files(dataset: DatasetConfig, folder: Path, frames: Frames | None = None) -> list[Path]:

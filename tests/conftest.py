@@ -5,6 +5,7 @@ is then said aloud instead of passing as green. A test marked so skips in the te
 import, where pytest does not yet know its marks.
 """
 
+import importlib.util
 import os
 import tempfile
 from pathlib import Path
@@ -45,6 +46,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # Models this small gain nothing from a second thread, and lose much when the other core is busy.
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("spark") and importlib.util.find_spec("pyspark") is None:
+        pytest.skip("PySpark is not installed: `make test-spark` does that")
 
 
 class Skips:

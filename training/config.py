@@ -7,6 +7,7 @@ from pydantic import Field
 
 from features.config import ConfigFile, read_config
 from features.dataset import DatasetConfig
+from features.shards.settings import TablesConfig
 from features.strict import StrictConfig
 from models.config import RankerConfig, TowerConfig
 from serving.settings import PipelineSettings, ServingConfig
@@ -32,6 +33,8 @@ class TrainingConfig(StrictConfig):
 
     dataset: DatasetConfig
     """Tables, columns and roles."""
+    tables: TablesConfig = TablesConfig()
+    """How they are read."""
     seed: int = 0
     """Of every random draw."""
     workers: int = Field(default=2, ge=1)

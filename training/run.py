@@ -5,6 +5,7 @@ fit it; calibrate and judge on C; then refit towers, transitions and statistics 
 first stage chose. The ranker and its calibration stay. A step whose result lies in the run folder is not done again.
 """
 
+import shutil
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -12,9 +13,9 @@ from typing import NamedTuple
 from features import check_report
 from features.checks import check_tables
 from features.consenting import trainable
-from features.errors import DataError
 from features.events import Tables
 from features.frames import Frames
+from features.shards.preparing import prepared_folder, read_prepared
 from features.tables import load_tables
 from serving.bundle import open_bundle
 from serving.pipeline import Pipeline
@@ -35,6 +36,8 @@ from training.steps import (
     ranked_stage,
     transition_settings,
 )
+from training.towers.fit import fit_part
+from training.towers.processes import joined
 
 SHIFT_MOMENTS = 500
 
@@ -58,9 +61,11 @@ class FirstFit(NamedTuple):
 def train(config: TrainingConfig, folder: Path, run: Path, frames: Frames | None = None) -> Path:
     """Check and read what `config.dataset` names, train on it, and return the path of the bundle.
 
-    Raises DataError when a check finds an error; nothing is repaired.
+    Started by `torchrun`, the first process does all this, and the others fit towers with it. Raises DataError when a
+    check finds an error; nothing is repaired.
     """
-    return train_on(config, checked_tables(config, folder, run, frames), run)
+    with joined(fit_part):
+        return train_on(config, checked_tables(config, folder, run, frames), run)
 
 
 def checked_tables(config: TrainingConfig, folder: Path, run: Path, frames: Frames | None = None) -> Tables:
@@ -69,19 +74,24 @@ def checked_tables(config: TrainingConfig, folder: Path, run: Path, frames: Fram
     They hold nobody who does not allow training. Raises DataError, which tells the first rule that an error breaks, or
     that nobody's consent is known.
     """
-    check = check_tables(config.dataset, folder, frames)
-    check_report.write(check, run)
-    if check.errors:
-        first = check.errors[0]
-        raise DataError(
-            f"{first.rule}: {first.message}" + (f" (and {more} more)" if (more := len(check.errors) - 1) else ""),
-            field=f"{first.table}.{first.column}" if first.column else first.table,
-            hint=f"See {run / 'check.md'}; nothing was repaired or trained.",
-        )
-    tables = load_tables(config.dataset, folder, frames)
+    tables = _prepared_tables(config, folder, run) if frames is None and config.tables.prepared else None
+    if tables is None:
+        check = check_tables(config.dataset, folder, frames, config.tables.engine)
+        check_report.write(check, run)
+        check_report.refuse_errors(check, run)
+        tables = load_tables(config.dataset, folder, frames, config.tables.engine)
     part = trainable(config.dataset, tables)
     note_consent(run, tables, part)
     return part
+
+
+def _prepared_tables(config: TrainingConfig, folder: Path, run: Path) -> Tables:
+    """The tables with the events that `tailorbird prepare` checked and wrote; its report is this run's."""
+    run.mkdir(parents=True, exist_ok=True)
+    events = read_prepared(config.dataset, folder, config.tables)
+    for name in ("check.md", "check.json"):
+        shutil.copy(prepared_folder(folder, config.tables) / name, run / name)
+    return load_tables(config.dataset, folder, engine=config.tables.engine, events=events)
 
 
 @quiet()

@@ -59,11 +59,17 @@ def page(content: dict[str, Any]) -> Iterator[str]:
         yield from _crashes(crashes)
     if reasons:
         yield from _faithfulness(reasons)
+    interests, groups = (content.get(one, {}) for one in ("interests", "groups"))
+    if interests:
+        yield from _interests(interests)
+    if groups:
+        yield from _groups(groups)
     yield from _abouts(
         {
             **{f"stores, {name}": row for name, row in stores.items()},
             **{f"crashes, {name}": row for name, row in crashes.items()},
             **{f"reasons, {name}": row for name, row in reasons.items()},
+            **{f"interests and groups, {name}": row for name, row in interests.items()},
         }
     )
 
@@ -114,6 +120,38 @@ def _faithfulness(rows: dict[str, Any]) -> Iterator[str]:
         *falls,
     ]
     yield from _table(head, ([name, *(f"{row[one]:g}" for one in (*columns, *falls))] for name, row in rows.items()))
+
+
+def _interests(rows: dict[str, Any]) -> Iterator[str]:
+    yield from ("", "## Interests alone, without a history", "")
+    yield "Recall@20 of what people took in the second half of their past, when all that is known are two categories"
+    yield "that they name; 95 % intervals over people."
+    yield ""
+    columns = ("interests", "popular", "random", "interests minus popular")
+    head = ["world", "people", *columns]
+    yield from _table(
+        head, ([name, f"{row['people']:,}", *(_bounded(row[one]) for one in columns)] for name, row in rows.items())
+    )
+
+
+def _groups(rows: dict[str, Any]) -> Iterator[str]:
+    yield from ("", "## Accuracy by group", "")
+    yield "NDCG of the whole service on the newest slice of events, by protected attribute, from the training's report."
+    yield ""
+    yield from _table(
+        ["world", "group", "people", "moments", "NDCG"],
+        (
+            [name, group, f"{one['users']:,}", f"{one['moments']:,}", f"@{row['groups']['k']}: {_bounded(one['ndcg'])}"]
+            for name, row in rows.items()
+            for group, one in row["groups"].items()
+            if group != "k"
+        ),
+    )
+
+
+def _bounded(values: list[float]) -> str:
+    mean, low, high = values
+    return f"{mean:.4f} ({low:.4f} to {high:.4f})"
 
 
 def _abouts(rows: dict[str, Any]) -> Iterator[str]:

@@ -11,11 +11,15 @@ from features.columns import parse_time
 from features.dataset import Role
 from features.errors import RequestError
 
+MAX_CHARACTERS = 20_000
+"""Of a text; the models read far less of it."""
+MAX_VALUES = 1_000
+"""Of a column with several values."""
 _FORMS: dict[Role, str] = {
     "categorical": "a text or a finite number",
-    "multi_categorical": "a list of texts or finite numbers, or a text",
+    "multi_categorical": f"a list of at most {MAX_VALUES} texts or finite numbers, or a text",
     "numeric": "a finite number",
-    "text": "a text",
+    "text": f"a text of at most {MAX_CHARACTERS} characters",
     "time": "a time as RFC 3339 text, such as 2026-05-01T18:30:00Z",
     "birth_date": "a date or time as RFC 3339 text, such as 1990-05-01",
 }
@@ -37,17 +41,23 @@ def _fits(role: Role, value: Any) -> bool:
         case "categorical":
             return _is_scalar(value)
         case "multi_categorical":
-            return isinstance(value, str) or (isinstance(value, list) and all(_is_scalar(part) for part in value))
+            if isinstance(value, list):
+                return len(value) <= MAX_VALUES and all(_is_scalar(part) for part in value)
+            return _is_text(value)
         case "numeric":
             return _is_number(value)
         case "text":
-            return isinstance(value, str)
+            return _is_text(value)
         case "time" | "birth_date":
             return isinstance(value, str) and "-" in value[1:] and parse_time(value) is not None
 
 
 def _is_scalar(value: Any) -> bool:
-    return isinstance(value, str | bool) or _is_number(value)
+    return isinstance(value, bool) or _is_text(value) or _is_number(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_CHARACTERS
 
 
 def _is_number(value: Any) -> bool:

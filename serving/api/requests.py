@@ -22,6 +22,10 @@ MAX_USERS = 1_000
 MAX_POSITION = 10_000
 MAX_ID = 256
 """Characters of an id."""
+MAX_CONTEXT_TEXT = 1_000
+"""Characters of a value of the context."""
+MAX_CONTEXT_VALUES = 100
+"""Values of a column of the context that has several."""
 REFERENCE = "#/components/schemas/"
 """Where the OpenAPI document has the schema of a model, by its name."""
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -33,10 +37,11 @@ def _moment(value: Any) -> int:
     return to_moment(value.upper())
 
 
-Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID, pattern=r"^[^\x00]*$")]
 Moment = Annotated[int, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Measured = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Scalar = str | int | float | bool | None
+ContextText = Annotated[str, Field(max_length=MAX_CONTEXT_TEXT)]
+Scalar = ContextText | int | float | bool | None
 FilterText = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]
 K = Annotated[int, Field(ge=1, le=MAX_K)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$", max_length=35)]
@@ -62,15 +67,17 @@ class Context(Asked):
     """The circumstances of a request or event: these names, and the context columns of the bundle."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Scalar | list[str]] = Field(init=False)
+    __pydantic_extra__: dict[str, Scalar | Annotated[list[ContextText], Field(max_length=MAX_CONTEXT_VALUES)]] = Field(
+        init=False
+    )
 
     time: Moment | None = None
     """The moment for which to answer; now if left out."""
-    device: str | None = None
+    device: ContextText | None = None
     """Such as phone, tv or desktop."""
-    channel: str | None = None
+    channel: ContextText | None = None
     """Such as web, app or mail."""
-    locale: str | None = None
+    locale: ContextText | None = None
     """Such as pl-PL."""
 
     def values(self) -> dict[str, Any]:

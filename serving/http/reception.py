@@ -31,6 +31,7 @@ from serving.http.wire import (
     Response,
     Streamed,
     answered,
+    check_encoding,
     json_parts,
     log_without_values,
     parse_json,
@@ -124,6 +125,7 @@ class Reception:
             raise self._closed()
         caller = worker.guard.enter(endpoint, scope)
         lane.check()
+        check_encoding(scope)
         call = Call(worker, endpoint, caller, await read_body(receive), request_id)
         if endpoint.streamed:
             return await _begun(lane.steps(partial(_stream, call), perf_counter()))

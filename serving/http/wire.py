@@ -86,6 +86,17 @@ def log_without_values(what: str, error: Exception) -> None:
     _LOG.error("%s: %s\n%s", what, type(error).__name__, places)
 
 
+def check_encoding(scope: Message) -> None:
+    """Raises HttpError for a packed body: a few bytes of it could become gigabytes."""
+    if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in scope["headers"]):
+        raise HttpError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_encoding",
+            "packed bodies are not read here",
+            "Send JSON as it is, without Content-Encoding.",
+        )
+
+
 async def read_body(receive: Receive) -> bytes:
     """The whole body. Raises HttpError when it is over the limit, or its sender went away."""
     body, size, more = bytearray(), 0, True

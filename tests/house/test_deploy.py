@@ -31,9 +31,10 @@ def manifests(kind: str) -> list[dict[str, Any]]:
 
 
 def pods() -> list[dict[str, Any]]:
-    """The pod templates of the deployment and of the job."""
+    """The pod templates of the deployment and of the jobs."""
     (job,) = manifests("CronJob")
-    return [manifests("Deployment")[0]["spec"]["template"], job["spec"]["jobTemplate"]["spec"]["template"]]
+    templates = [manifests("Deployment")[0]["spec"]["template"], job["spec"]["jobTemplate"]["spec"]["template"]]
+    return [*templates, *(one["spec"]["template"] for one in manifests("Job"))]
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
@@ -78,6 +79,22 @@ def test_the_probes_ask_for_pages_that_there_are() -> None:
     probes = [container[f"{name}Probe"]["httpGet"]["path"] for name in ("liveness", "readiness", "startup")]
     assert probes == ["/livez", "/readyz", "/livez"]
     assert set(probes) <= set(ROUTES)
+
+
+def test_the_machines_of_a_training_find_each_other_and_run_what_the_image_has() -> None:
+    (job,) = manifests("Job")
+    (service,) = [one for one in manifests("Service") if one["spec"].get("clusterIP") == "None"]
+    spec, pod = job["spec"], job["spec"]["template"]
+    assert spec["completions"] == spec["parallelism"]
+    assert pod["spec"]["subdomain"] == service["metadata"]["name"]
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    (container,) = pod["spec"]["containers"]
+    options = dict(one.removeprefix("--").split("=") for one in container["args"] if one.startswith("--"))
+    assert options["nnodes"] == str(spec["completions"])
+    assert options["master-addr"] == f"{job['metadata']['name']}-0.{service['metadata']['name']}"
+    assert options["master-port"] == str(service["spec"]["ports"][0]["port"])
+    entrypoint = re.findall(r"^ENTRYPOINT (.*)$", (DEPLOY / "training.Dockerfile").read_text(), re.MULTILINE)[-1]
+    assert yaml.safe_load(entrypoint) == [*container["command"][:3], container["args"][5]]
 
 
 @pytest.mark.parametrize("path", ["serving.yaml", "kubernetes/base/serving.yaml"])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import pytorch_lightning as lightning
@@ -39,6 +39,7 @@ from training.towers.batches import BatchPlan, WindowBatches
 from training.towers.data import TowerData
 from training.towers.negatives import Negatives
 from training.towers.newcomers import fit_newcomers
+from training.towers.processes import ALONE, Processes, ask, require_processes, strategy_of, windows_in
 from training.towers.start import Start, start_from
 from training.towers.starting_vectors import starting_vectors
 from training.towers.stopping import KeepBest
@@ -56,7 +57,14 @@ class TowerFitConfig(StrictConfig):
     """How the two towers are fitted."""
 
     accelerator: Literal["cpu", "cuda"] = "cpu"
-    """Where: `cuda` takes one GPU, and a PyTorch that was built for it."""
+    """Where: `cuda` takes GPUs, and a PyTorch that was built for it."""
+    devices: int = Field(default=1, ge=1)
+    """Processes a node, each with a processor's cores or a GPU of its own; more than one in all is started by
+    `torchrun`, and fits as one would: docs/scaling.md."""
+    num_nodes: int = Field(default=1, ge=1)
+    """Machines that fit together."""
+    strategy: Literal["auto", "ddp"] = "auto"
+    """How several processes fit: `ddp` averages their gradients; `auto` does so when there are several."""
     learning_rate: float = Field(default=2e-3, gt=0)
     """Step size of AdamW, reached after the warm-up."""
     warmup_steps: int = Field(default=100, ge=0)
@@ -97,6 +105,21 @@ class FittedTowers:
     """One record per epoch: loss in nats per target, NDCG@10 and Recall@10 of the validation people."""
 
 
+class FitJob(NamedTuple):
+    """Everything that a process must know to take part in a fit."""
+
+    data: TowerData
+    towers: TowerConfig
+    fit: TowerFitConfig
+    run_dir: Path
+    """Where checkpoints lie; a folder that all processes see."""
+    epochs: int | None
+    seed: int
+    start: Start | None
+    resumed: bool
+    """Whether the fit goes on from the checkpoint."""
+
+
 class TowerFitting(lightning.LightningModule):
     """The training loop's view of the two towers; only items that ever were a target stand in its softmax."""
 
@@ -111,9 +134,10 @@ class TowerFitting(lightning.LightningModule):
         seed: int,
         steps: int,
         start: Start | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         super().__init__()
-        self._towers, self._fit, self._seed = towers, fit, seed
+        self._towers, self._fit, self._seed, self._processes = towers, fit, seed, processes
         self._hidden = data.hidden
         codes = torch.from_numpy(data.item_codes)
         trained = torch.from_numpy(data.occurrences > 0)
@@ -126,7 +150,7 @@ class TowerFitting(lightning.LightningModule):
             start_from(start, self.model)
         decay = math.exp(-1 / (fit.average_epochs * max(steps, 1)))
         average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        self.averaged = AveragedModel(self.model, multi_avg_fn=average)
+        self.averaged = AveragedModel(self.model, multi_avg_fn=average).requires_grad_(False)
         sampled = len(codes) > fit.max_full_softmax
         self.negatives = Negatives(data.occurrences, fit.negatives) if sampled else None
 
@@ -137,10 +161,19 @@ class TowerFitting(lightning.LightningModule):
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Nats per target."""
         loss = self._sampled(batch) if self.negatives else self._full(batch)
-        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["lengths"]), prog_bar=True)
+        loss = self._processes.part_of_loss(loss, batch)
+        several = self._processes.several
+        self.log(
+            "loss", loss, on_epoch=True, on_step=False, batch_size=windows_in(batch), prog_bar=True, sync_dist=several
+        )
         return loss
 
+    def _own_draws(self) -> None:
+        """What follows is drawn by each process for itself."""
+        self._processes.own_draws(self._seed * 1_000_003 + self.global_step)
+
     def _full(self, batch: dict[str, Tensor]) -> Tensor:
+        self._own_draws()
         with self._narrow():
             vectors = self.model.item_vectors()
             states = user_states(self.model.user_tower, F.embedding(batch["item_rows"], vectors), batch)
@@ -160,6 +193,7 @@ class TowerFitting(lightning.LightningModule):
         chosen = batch["weights"] > 0
         targets = batch["targets"][chosen]  # [N]
         drawn, log_weights = (one.to(self.device) for one in self.negatives.draw())  # [S]
+        self._own_draws()
         with self._narrow():
             vectors, (read, of_targets, of_drawn) = self._vectors_of(batch["item_rows"], targets, drawn)
             states = user_states(self.model.user_tower, F.embedding(read, vectors), batch)
@@ -198,8 +232,9 @@ class TowerFitting(lightning.LightningModule):
         """NDCG@10 and Recall@10 of the averaged weights over all known items, without what is hidden."""
         ranks = self._ranks(batch)
         hits = (ranks < TOP).float()
-        self.log("ndcg", gains_of(ranks).mean(), batch_size=len(ranks), prog_bar=True)
-        self.log("recall", hits.mean(), batch_size=len(ranks))
+        several = self._processes.several
+        self.log("ndcg", gains_of(ranks).mean(), batch_size=len(ranks), prog_bar=True, sync_dist=several)
+        self.log("recall", hits.mean(), batch_size=len(ranks), sync_dist=several)
 
     def _ranks(self, batch: dict[str, Tensor]) -> Tensor:
         """Place of each person's target, from 0; float32 [B]."""
@@ -313,20 +348,38 @@ def fit_towers(
     not there; and whatever `watch` raises.
     """
     _require_accelerator(fit)
+    require_processes(Processes.now(), fit.devices, fit.num_nodes)
     _require_something_to_learn(data, epochs)
     run_dir.mkdir(parents=True, exist_ok=True)
+    resumed = (run_dir / f"{CHECKPOINT}.ckpt").exists()
+    job = FitJob(data, towers, fit, run_dir, epochs, seed, start, resumed)
+    if Processes.now().several:
+        ask(job)
+    module, keep = fit_part(job, watch)
+    fitted = module.model.eval()
+    fitted.load_state_dict(keep.weights)
+    fit_newcomers(fitted, seed)
+    ids = fitted.id_vectors().detach().numpy()
+    return FittedTowers(fitted.item_tower, fitted.user_tower, ids, keep.best_epoch + 1, keep.history)
+
+
+def fit_part(job: FitJob, watch: FitWatch | None = None) -> tuple[TowerFitting, KeepBest]:
+    """What each process does of a fit; all of it, where there is only one."""
+    fit, processes = job.fit, Processes.now()
     keep_freed_memory()
-    torch.manual_seed(seed)
-    plan = batch_plan(data.windows.lengths, fit, seed)
-    module = TowerFitting(data, towers, fit, seed, steps=len(plan), start=start)
-    minutes = None if epochs else fit.max_minutes
-    keep = KeepBest(module.averaged.module, fit.patience, minutes, run_dir / "metrics.csv", watch)
+    torch.manual_seed(job.seed)
+    plan = batch_plan(job.data.windows.lengths, fit, job.seed)
+    module = TowerFitting(job.data, job.towers, fit, job.seed, len(plan), job.start, processes)
+    minutes = None if job.epochs else fit.max_minutes
+    keep = KeepBest(module.averaged.module, fit.patience, minutes, job.run_dir / "metrics.csv", watch)
     with quiet():
         trainer = lightning.Trainer(
-            max_epochs=epochs or fit.max_epochs,
+            max_epochs=job.epochs or fit.max_epochs,
             accelerator=fit.accelerator,
-            devices=1,
-            callbacks=[keep, _checkpoints(run_dir), ProgressBar("towers")],
+            devices=fit.devices,
+            num_nodes=fit.num_nodes,
+            strategy=strategy_of(fit.strategy, processes),
+            callbacks=[keep, _checkpoints(job.run_dir), ProgressBar("towers")],
             logger=False,
             gradient_clip_val=fit.clip_norm,
             enable_model_summary=False,
@@ -334,19 +387,14 @@ def fit_towers(
             log_every_n_steps=1,
             use_distributed_sampler=False,
         )
-        checkpoint = run_dir / f"{CHECKPOINT}.ckpt"
         trainer.fit(
             module,
-            DataLoader(WindowBatches(data.windows), sampler=plan, batch_size=None),
-            _validation(data, fit) if epochs is None else None,
-            ckpt_path=str(checkpoint) if checkpoint.exists() else None,
+            DataLoader(processes.batches(job.data.windows), sampler=plan, batch_size=None),
+            _validation(job.data, fit) if job.epochs is None else None,
+            ckpt_path=str(job.run_dir / f"{CHECKPOINT}.ckpt") if job.resumed else None,
             weights_only=True,
         )
-    fitted = module.model.eval()
-    fitted.load_state_dict(keep.weights)
-    fit_newcomers(fitted, seed)
-    ids = fitted.id_vectors().detach().numpy()
-    return FittedTowers(fitted.item_tower, fitted.user_tower, ids, keep.best_epoch + 1, keep.history)
+    return module, keep
 
 
 def batch_plan(lengths: IntArray, fit: TowerFitConfig, seed: int) -> BatchPlan:

@@ -65,8 +65,10 @@ class KeepBest(lightning.Callback):
         if best is None or METRIC not in found or found[METRIC] > best:
             self.best_epoch = len(self.history) - 1
             self.weights = {name: weight.detach().clone() for name, weight in self._averaged.state_dict().items()}
-        self._write_log()
-        trainer.should_stop = trainer.should_stop or self.finished
+        if trainer.is_global_zero:
+            self._write_log()
+        late = trainer.strategy.reduce_boolean_decision(self.finished, all=False)  # clocks of several processes differ
+        trainer.should_stop = trainer.should_stop or late
         if self._watch:
             self._watch(self.history)
 
