@@ -67,7 +67,7 @@ def test_no_slot_adds_nothing_and_later_slots_count_as_the_last() -> None:
         tower.examined.copy_(torch.tensor([0.0, -1.0, -2.0]))
         tower.shown.copy_(torch.tensor([0.5, 0.25]))
     added = tower(torch.tensor([[0, 1, 3, 9]]))[0].detach().numpy()
-    np.testing.assert_allclose(added, [[0, 0], [0.5, 0.25], [-1.5, -1.75], [-1.5, -1.75]])
+    np.testing.assert_allclose(added, np.array([[0, 0], [0.5, 0.25], [-1.5, -1.75], [-1.5, -1.75]]))
 
 
 def test_there_is_no_tower_where_no_slot_is_known_or_none_is_wanted(lists: Examples) -> None:
