@@ -3,14 +3,13 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from features.errors import BundleError
 from serving.lifecycle.decisions import DECISIONS, Decision, decisions, newest_about, record
 from serving.lifecycle.registry import (
-    Beside,
     Pointer,
     end,
     promote,

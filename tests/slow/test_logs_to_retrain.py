@@ -28,7 +28,7 @@ LISTS, SLOTS = 300, 6
 ALLOWED = {name: {"unknown": "granted", "basis": "a test"} for name in ("personalize", "train", "measure")}
 SECTIONS = {
     "retrain": {"warm_epochs": 1},
-    "gate": {"least_moments": 50, "min_gain_over_plain": -1.0, "max_latency_ratio": 10},
+    "gate": {"least_moments": 50, "min_gain_over_plain": -1.0, "max_latency_ratio": 10, "max_psi": None},
     "serving": {"consent": ALLOWED},
 }
 
