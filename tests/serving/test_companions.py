@@ -220,9 +220,8 @@ def test_a_shadow_stands_beside_live_until_it_is_taken_away(
     worker.watcher.look()
     worker.watcher.look()
     (shadow,) = worker.shadows
-    assert worker.live.desk.beside.shadow is shadow
+    assert [worker.live.desk.beside.shadow] == worker.shadows
     assert worker.standing().shadow.bundle == "of a shadow"
-    assert shadow is not None
     shadow.refusal = "its process ended"
     worker.watcher.look()
     assert worker.standing().shadow.refused.reason == "its process ended"
