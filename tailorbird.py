@@ -156,29 +156,36 @@ def _path(given: Path | str | None) -> Path | None:
 
 
 def _same_checkout() -> None:
-    """Refuse to start when a package of ours would come from elsewhere."""
+    """Refuse to start when a package of ours would come from elsewhere. An image that only serves lacks two of them."""
     for name in PACKAGES:
         found = importlib.util.find_spec(name)
         places = [Path(place).resolve() for place in (found and found.submodule_search_locations) or ()]
-        if places[:1] != [HOME / name]:
-            where = places[0] if places else found and found.origin
+        if found is not None and places[:1] != [HOME / name]:
+            where = places[0] if places else found.origin
             raise click.ClickException(
                 f"the package {name!r} was found at {where}, not beside {HOME / 'tailorbird.py'}. "
                 "Take that folder off PYTHONPATH, or run tailorbird from another one."
             )
 
 
+def _is_here(place: str) -> bool:
+    """Whether the package of a command is installed."""
+    return importlib.util.find_spec(place.partition(".")[0]) is not None
+
+
 class _Group(click.Group):
     """Loads a command when it is asked for; errors meant for the reader are printed as sentences, never as a trace."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *COMMANDS])
+        here = (name for name, place in COMMANDS.items() if _is_here(place))
+        return sorted([*super().list_commands(ctx), *here])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        place = COMMANDS.get(cmd_name)
+        if place is None or not _is_here(place):
             return super().get_command(ctx, cmd_name)
         _same_checkout()
-        module, name = COMMANDS[cmd_name].split(":")
+        module, name = place.split(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 

@@ -1,8 +1,10 @@
 """The command as its user meets it: help, one sentence per error, exit statuses, and what stands on stdout."""
 
+import importlib.util
 import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -405,3 +407,14 @@ def test_a_training_says_nothing_but_its_report(trained: Any, tmp_path: Path) ->
     assert result.stderr == ""
     assert result.stdout.startswith("# Training report")
     assert result.stdout.splitlines()[-1] == str(tmp_path / "run" / "bundle")
+
+
+def test_an_image_without_training_offers_what_serving_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in ("models", "training") else found(name)
+    )
+    offered = set(re.findall(r"^  ([a-z-]+) ", run("--help").stdout, re.MULTILINE))
+    assert {"keys", "promote", "rollback", "serve", "state"} <= offered
+    assert not {"train", "retrain", "simulate"} & offered
+    assert "No such command 'train'" in run("train").stderr
