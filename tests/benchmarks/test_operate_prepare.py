@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,9 @@ def test_memory_of_a_child_counts() -> None:
         assert running.stdout is not None
         running.stdout.readline()
         assert resident(running.pid) > 60_000_000
+        deadline = time.monotonic() + 10
+        while peak.bytes <= 60_000_000 and time.monotonic() < deadline:
+            time.sleep(0.01)
         running.communicate()
     assert peak.bytes > 60_000_000
     assert resident(running.pid) == 0

@@ -52,7 +52,7 @@ def test_edits_reach_the_log_in_their_order(desk: Desk, item_log: ItemLog) -> No
         ({"item_id": "x", "attributes": {"price": "3"}}, "attributes.price", "must be a finite number, or null"),
         ({"item_id": "x", "attributes": {"price": True}}, "attributes.price", "finite number"),
         ({"item_id": "x", "attributes": {"genre": ["a"]}}, "attributes.genre", "a text or a finite number"),
-        ({"item_id": "x", "attributes": {"tags": [None]}}, "attributes.tags", "a list of texts"),
+        ({"item_id": "x", "attributes": {"tags": [None]}}, "attributes.tags", "a list of at most 1000 texts"),
         ({"item_id": "x", "attributes": {"title": 5}}, "attributes.title", "must be a text"),
         ({"item_id": "x", "attributes": {"made": "soon"}}, "attributes.made", "a time as RFC 3339"),
         ({"item_id": "x", "attributes": {"opens": 1767225600}}, "attributes.opens", "a time as RFC 3339"),
