@@ -18,6 +18,7 @@ from serving.http.reception import Reception
 from serving.http.wire import Application
 from serving.lifecycle.opening import open_worker, serving_config
 from serving.lifecycle.process import settle_process
+from serving.service_logging import log_as
 from serving.service_native import Native
 
 __all__ = ["ROUTES", "Tailorbird"]
@@ -40,6 +41,7 @@ def _check_address() -> None:
 EVERYWHERE = "0.0.0.0"  # BentoML's own choice when it is given none
 settle_process()
 CONFIG = serving_config()
+log_as(CONFIG.logging)
 _check_address()
 RECEPTION = Reception(open_worker, CONFIG)
 

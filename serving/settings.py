@@ -13,6 +13,7 @@ from features.strict import StrictConfig, read_yaml
 from serving.access.settings import AccessConfig
 from serving.person.settings import PrivacyConfig, RetentionConfig
 from serving.retrieval.device import Device
+from serving.telemetry.settings import LoggingConfig
 
 
 class SourceSizes(StrictConfig):
@@ -92,6 +93,8 @@ class ServingConfig(StrictConfig):
     languages: tuple[str, ...] = Field(default=("en", "pl"), min_length=1)
     """Languages in which reasons are told, by the names of the files in serving/reasons/languages; whoever asks for
     none of them is told in the first."""
+    logging: LoggingConfig = LoggingConfig()
+    """The service's own log."""
     log_served: bool = True
     """Whether answers to people who allow measuring are logged: `after` and learning from what was shown need it."""
     shadow: ShadowConfig = ShadowConfig()

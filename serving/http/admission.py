@@ -7,6 +7,7 @@ Moments are those of `time.perf_counter`, in seconds.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from http import HTTPStatus
 from math import ceil, inf
 from time import perf_counter
@@ -99,7 +100,9 @@ class Lane:
             await asyncio.sleep(LOOK_SECONDS)
 
     def _in_thread(self, job: Callable[[float], R], until: float) -> asyncio.Future[tuple[R, float]]:
-        return asyncio.get_running_loop().run_in_executor(self._pool, _timed, job, until)
+        """In a thread that knows which request it works for, as this task does."""
+        known = copy_context()
+        return asyncio.get_running_loop().run_in_executor(self._pool, lambda: known.run(_timed, job, until))
 
     def _count(self, change: int) -> None:
         self._inside += change

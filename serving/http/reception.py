@@ -44,6 +44,7 @@ from serving.metrics import DEGRADED, REQUESTS_REFUSED
 from serving.person.privacy import ArchiveReply
 from serving.settings import ServingConfig
 from serving.state.audit_log import Deed
+from serving.telemetry.current import Work, concerning
 
 WAITING_BATCHES = 3
 """Batches that may wait in one worker beside the one that is worked on."""
@@ -91,8 +92,10 @@ class Reception:
 
         Whoever gets a streamed one closes its parts.
         """
-        request_id = secrets.token_hex(16)
-        response = await answered(self._answer(endpoint, scope, receive, request_id), request_id)
+        request_id, start = secrets.token_hex(16), perf_counter()
+        with concerning(Work(request_id)):
+            response = await answered(self._answer(endpoint, scope, receive, request_id), request_id)
+            _LOG.debug("%s %d %.1f ms", endpoint.path, response.status, 1000 * (perf_counter() - start))
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             REQUESTS_REFUSED.labels(endpoint.path).inc()
         return response

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import aclosing
@@ -16,6 +15,7 @@ import orjson
 from features.errors import RequestError, TailorbirdError
 from serving.api.problems import HttpError, error_reply, headers_of, internal, status_of
 from serving.api.replies import Reply
+from serving.telemetry.worker_name import WORKER
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -31,8 +31,6 @@ PART_ENTRIES = 2
 """Entries of a streamed list that are made in one step, during which nobody else has the core."""
 TAKE_SECONDS = 30.0
 """Within which a reader takes a part of a streamed answer; whoever is slower gets no more of it."""
-WORKER = secrets.token_hex(4)
-"""Names this process in every answer."""
 _STAMP = (b"x-tailorbird-worker", WORKER.encode())
 _ALWAYS = ((b"cache-control", b"private, no-store"), (b"x-content-type-options", b"nosniff"), _STAMP)
 _LOG = logging.getLogger("bentoml.tailorbird")  # below BentoML's, which alone is set up to be seen

@@ -13,6 +13,7 @@ from serving.desk.desk import Desk
 from serving.items.snapshot import Snapshot
 from serving.metrics import BUNDLE_NEWEST_EVENT, CANARY_SHARE, ITEMS_CHANGED
 from serving.shadow.shadow import Shadow
+from serving.telemetry.current import name_bundle
 
 
 class Live:
@@ -73,6 +74,7 @@ class Live:
     def _tell(self) -> None:
         if not self._told:
             return
+        name_bundle(self.snapshot.main.name)
         ITEMS_CHANGED.set(max(len(one.snapshot.delta) for one in self.all))
         BUNDLE_NEWEST_EVENT.set(min(_newest_event(one.snapshot) for one in self.all))
 
