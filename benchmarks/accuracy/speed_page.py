@@ -40,10 +40,11 @@ def section(speed: dict[str, Any] | None) -> list[str]:
 
 def _line(name: str, one: dict[str, Any]) -> str:
     ours, theirs, (at_most, aim) = one["ours"], one["rectools"], TARGETS[name]
+    same = one.get("same_events")  # figures from before it was timed have none
     cells = [
         name,
         f"{theirs['epoch_seconds']:.1f} s",
-        *_compared(one["same_events"]["epoch_seconds"], one["ratio_same_events"], at_most, aim),
+        *(_compared(same["epoch_seconds"], one["ratio_same_events"], at_most, aim) if same else ("–", "–", "")),
         *_compared(ours["epoch_seconds"], one["ratio"], at_most, aim),
         f"{at_most}",
         f"{aim}",
