@@ -284,7 +284,7 @@ class _Watch:
 
     def __init__(self, people: int = 1) -> None:
         self.laps: dict[str, float] = {}
-        self._people = people
+        self._people = max(1, people)
         self._last = perf_counter()
 
     def lap(self, name: str) -> None:

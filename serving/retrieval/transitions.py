@@ -16,7 +16,7 @@ Letters: R rows of the item table, N stored entries, T events of a history, K ke
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -40,10 +40,14 @@ KERNELS = ("last_item", "last_item_next", "recent_decayed", "recent_even", "hist
 _ARRAYS = {
     "indptr": np.int64,
     "indices": np.int32,
-    "evidence": np.float32,
-    "next_evidence": np.float32,
+    "evidence": np.float16,
+    "next_evidence": np.float16,
     "log_popularity": np.float32,
 }
+
+
+HalfArray: TypeAlias = npt.NDArray[np.float16]
+"""Three digits, in half the memory: benchmarks/serving/NOTES.md has what that changes."""
 
 
 class TransitionSettings(StrictConfig):
@@ -116,7 +120,8 @@ class Transitions:
 
     indptr int64 [R + 1], indices int32 [N]: the items that followed item r are
         `indices[indptr[r]:indptr[r + 1]]`, each once, in ascending order.
-    evidence float32 [N]: E of the module's formula. next_evidence float32 [N]: the same for distance 1 only.
+    evidence float16 [N]: E of the module's formula, rounded once, at the fit, so that whoever asks sees the same
+        number. next_evidence float16 [N]: the same for distance 1 only.
     log_popularity float32 [R]: log p, in nats.
 
     A small catalogue is also laid out as a dense matrix, which answers four times faster.
@@ -127,8 +132,8 @@ class Transitions:
         *,
         indptr: IntArray,
         indices: npt.NDArray[np.int32],
-        evidence: FloatArray,
-        next_evidence: FloatArray,
+        evidence: HalfArray,
+        next_evidence: HalfArray,
         log_popularity: FloatArray,
         settings: TransitionSettings,
     ) -> None:
@@ -224,8 +229,9 @@ class Transitions:
         if not RESERVED <= item_row < self.n_rows:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
         stored = slice(self.indptr[item_row], self.indptr[item_row + 1])
-        strongest = np.argsort(-self.evidence[stored], kind="stable")
-        return self.indices[stored][strongest].astype(np.int64), self.evidence[stored][strongest]
+        evidence = self.evidence[stored].astype(np.float32)
+        strongest = np.argsort(-evidence, kind="stable")
+        return self.indices[stored][strongest].astype(np.int64), evidence[strongest]
 
     def between(self, item_rows: IntArray, following: int) -> FloatArray:
         """float32 [n] evidence that one item follows each of several items; 0 where none is stored."""
