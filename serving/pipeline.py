@@ -213,7 +213,7 @@ class Pipeline:
         """Of each item of an order; empty ones when nobody asked, or time is short."""
         if not plan.explains():
             return [()] * len(order)
-        reasons = reasons_for(made.here, made.candidates, order, made.scores, self._expected_values)
+        reasons = reasons_for(made, order, self._scores, self._expected_values)
         watch.lap("explain")
         return reasons
 
