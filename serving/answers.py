@@ -43,6 +43,7 @@ Code: TypeAlias = Literal[
     "history",
     "attribute",
     "context",
+    "liked",
     "interest",
     "pinned",
     "popular",
@@ -50,8 +51,8 @@ Code: TypeAlias = Literal[
     "new",
     "general",
 ]
-"""Kinds of reasons. Of the past: the item itself, one that it often follows, one that it is like, or another. interest,
-pinned: what the person declared. general: nothing speaks for the item by itself."""
+"""Kinds of reasons. Of the past: the item itself, one that it often follows, one that it is like, or another. liked,
+interest, pinned: what the person declared. general: nothing speaks for the item by itself."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Reason:
     places: int = 0
     """How many places further down the item would stand."""
     item_id: str | None = None
-    """The item of the person's own past."""
+    """The item of the person's own past, or one that they like."""
     title: str | None = None
     """That item's name."""
     times: int | None = None

@@ -109,7 +109,12 @@ def _past_item(here: Situation, row: int, events: IntArray) -> Reason:
 
 
 def _relation(here: Situation, row: int, past: int, events: IntArray) -> Code:
-    """What an item of the past is to an item; of one that was only disliked nothing is said but that it counted."""
+    """What an item of the past is to an item; of one that was only disliked nothing is said but that it counted.
+
+    One that the person likes stands in the history without having been taken.
+    """
+    if here.bundle.schema.items.id_of(past) in here.person.preferences.counted:
+        return "liked"
     if not here.bundle.schema.positive_codes[here.history.type_codes[events]].any():
         return "history"
     if past == row:

@@ -130,6 +130,14 @@ def test_a_liked_item_counts_as_the_past(pipeline: Pipeline, now: int) -> None:
     assert ids(pipeline.recommend(later, Query(k=10), now)) == ids(pipeline.recommend(Person(), Query(k=10), now))
 
 
+def test_a_liked_item_is_named_as_liked_and_not_as_history(pipeline: Pipeline, now: int) -> None:
+    liked = pipeline.bundle.schema.items.id_of(int(pipeline.bundle.statistics.by_popularity[40]))
+    person = declared(Person(), liked_items=((liked, now - DAY),))
+    items = pipeline.recommend(person, Query(k=20, explain=True), now).items
+    told = [reason for one in items for reason in one.reasons if reason.item_id is not None]
+    assert {(reason.code, reason.item_id) for reason in told} == {("liked", liked)}
+
+
 def test_pinned_interests_take_turns_in_each_five_places(pipeline: Pipeline, now: int) -> None:
     column: Any = pipeline.bundle.filterable.items.attributes.columns["category"]
     pins = tuple(Category("category", text) for text in list(column.texts)[:2])
