@@ -20,6 +20,7 @@ SHORTER = {
     "tower_fit": {"learning_rate": 0.003, "max_epochs": 5, "patience": 3},
     "ranker_fit": {"max_examples": 3000, "epochs": 3},
     "fairness": {"counterfactual_moments": 0},
+    "workers": 1,
 }
 """What makes a training of the demo's kind shorter; the gate stays as it comes."""
 

@@ -33,6 +33,7 @@ SECTIONS = {
     "ranker_fit": {"max_examples": 4000, "epochs": 6},
     "evaluation": {"max_moments": 2000},
     "fairness": {"counterfactual_moments": 0},
+    "workers": 1,
 }
 
 
