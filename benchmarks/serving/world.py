@@ -42,7 +42,7 @@ from training.export.modules import export_ranker
 from training.quiet import quiet
 from training.stage import item_codes, lay_out_towers, schema_of
 from training.statistics import fit_statistics
-from training.towers.fit import FittedTowers
+from training.towers.fitted import FittedTowers
 from training.transitions.fit import MAX_ENTRIES
 
 FOLDER = ROOT / "var" / "bench" / "serving"
