@@ -204,7 +204,7 @@ def _work(call: Call, until: float) -> Response:
         return refusal(error, call.request_id)
     if isinstance(reply, ListReply):
         for one in reply.degraded or ():
-            DEGRADED.labels(one).inc()
+            DEGRADED.labels(one, reply.bundle).inc()
     if isinstance(reply, ArchiveReply):
         return Response(HTTPStatus.OK, reply.content, call.endpoint.media_type.encode(), _AS_FILE)
     return Response(HTTPStatus.OK, to_json(reply))
