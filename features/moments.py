@@ -4,8 +4,9 @@ A moment is an int64: milliseconds since the epoch, UTC, where events have a tim
 Differences are taken here in int64, because float32 steps by 128 seconds at today's epoch.
 """
 
+import re
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,8 @@ DAY = 24 * HOUR
 YEAR = 365.25 * DAY
 MAX_GAP_CODE = 32
 """Code of the longest gap: 2^31 seconds, 68 years."""
+_DAY = re.compile(r"\d{4}-\d\d-\d\d(?=[T ]|$)", re.ASCII)
+_MIDNIGHT = "T00:00:00.000Z"
 
 
 def gap_codes(queries: IntArray, keys: IntArray, limit: int = MAX_GAP_CODE) -> IntArray:
@@ -65,3 +68,24 @@ def to_moment(value: Any) -> int:
 def to_text(moment: int) -> str:
     """RFC 3339 text of a moment in UTC, to the millisecond."""
     return datetime.fromtimestamp(moment / SECOND, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Written(NamedTuple):
+    """A date or a time as people write it."""
+
+    text: str
+    """`1990-05-01` of a date, and of a time that is a midnight; else RFC 3339 text in UTC."""
+    moment: int | None
+    """Milliseconds since the epoch; None of what is no time."""
+
+
+def written(value: Any, *, day: bool) -> Written:
+    """A value of a column of times; with `day` one of dates, whose day stays that which the value itself names."""
+    if day and isinstance(value, datetime | np.datetime64):
+        value = str(np.datetime_as_string(value)) if isinstance(value, np.datetime64) else value.isoformat()
+    found = _DAY.match(value) if day and isinstance(value, str) else None
+    try:
+        moment = to_moment(found.group() if found else value)
+    except (ValueError, OverflowError):
+        return Written(str(value), None)
+    return Written(to_text(moment).removesuffix(_MIDNIGHT), moment)

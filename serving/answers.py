@@ -73,6 +73,8 @@ class Reason:
     """Of the attribute or context column."""
     value: str | None = None
     """What is known there."""
+    moment: int | None = None
+    """Of a value that is a date or a time."""
     protected: bool | None = None
     """True for a protected attribute, such as gender or age."""
     place: int | None = None

@@ -298,4 +298,5 @@ def _item_reply(item: RankedItem, words: Words | None) -> ItemReply:
 def reason_reply(reason: Reason, words: Words) -> ReasonReply:
     """A reason as JSON has it."""
     fields = {**vars(reason), "last": None if reason.last is None else words.when(reason.last)}
+    del fields["moment"]
     return ReasonReply(sentence=sentence_of(reason, words.language), **fields)

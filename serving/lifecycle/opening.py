@@ -181,7 +181,7 @@ def _worker(
         watcher.follow()  # who is a canary's must be from the first answer on
     threads = [
         *([Repeating("served", served.flush, FLUSH_SECONDS)] if served else []),
-        Repeating("erasures", finisher.look, housekeeping.FINISH_SECONDS),
+        Repeating("erasures", finisher.look, housekeeping.FINISH_SECONDS, housekeeping.STOP_SECONDS),
         Repeating("retention", keeper.look, housekeeping.EXPIRE_SECONDS),
         Repeating("keys", guard.look, access.LOOK_SECONDS),
         Repeating("items", ItemFollower(live, log, open_checked).look, changes.LOOK_SECONDS),

@@ -17,11 +17,13 @@ _LOG = logging.getLogger("bentoml.tailorbird")
 class Repeating:
     """Calls `look`, waits, and calls it again."""
 
-    def __init__(self, name: str, look: Callable[[], None], seconds: float) -> None:
-        """`seconds` lie between the end of one look and the next."""
+    def __init__(self, name: str, look: Callable[[], None], seconds: float, stop_seconds: float | None = None) -> None:
+        """`seconds` lie between the end of one look and the next. At a stop, a look that can be broken off anywhere is
+        waited for `stop_seconds`; None: until it ends."""
         self._name = name
         self._look = look
         self._seconds = seconds
+        self._stop_seconds = stop_seconds
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tailorbird-{name}", daemon=True)
         self._trouble: str | None = None
@@ -31,10 +33,10 @@ class Repeating:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the present look; returns once it has ended."""
+        """End after the present look; returns once it has ended, or was waited for long enough."""
         self._stopped.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(self._stop_seconds)
 
     def _run(self) -> None:
         while not self._stopped.wait(self._seconds):

@@ -2,6 +2,7 @@
 
 The rows are gone when `State.erase` returns. Files take longer, so they are done after the answer, by whichever
 process looks first; until then the receipt says `pending`, and the store holds the ids that are yet to be looked for.
+A receipt never says more than was done by then: its own bytes are pending until they are overwritten too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +16,15 @@ from serving.lifecycle.lock import only_one
 from serving.person.reach import Reach
 from serving.person.retraining import Retraining, words_of
 from serving.person.traces import files_with, rows_with, take_out
-from serving.state.erasures import Erasure
+from serving.state.erasures import Erasure, Scrubbed
 from serving.state.protocol import State
 
 SHOWN_FILES = 5
 EXPORT_LOCK = ".lock"
 """Whoever writes a folder of exported logs holds the lock of this name in it."""
 STORE = "the store's files"
+OWN_BYTES = "until a moment ago the receipt itself held the ids; their bytes are overwritten now"
+UNSEEN = "the files are the server's and cannot be searched from here; the receipt tells whether it wrote them anew"
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Place:
 
     place: str
     status: str
-    """clean, rewritten, found, not_reached or absent."""
+    """clean, rewritten, found, pending, not_reached or absent."""
     count: int | None = None
     note: str | None = None
 
@@ -43,7 +46,7 @@ def finish(state: State, erasure: Erasure, reach: Reach, moment: int) -> Mapping
     """Do for an erasure what is left beyond its rows, and keep the report, which is returned.
 
     Doing it twice does no harm. Raises `StateError`, and `OSError` when a file cannot be read or written: then it is
-    left to be done again.
+    left to be done again. If it ends once the receipt holds no id, the report says what is pending.
     """
     ids = state.written([*erasure.user_ids, *erasure.anonymous_ids])
     tombstones = state.tombstones()
@@ -54,12 +57,17 @@ def finish(state: State, erasure: Erasure, reach: Reach, moment: int) -> Mapping
         count = _taken_out(folder, ids, tombstones) if folder.is_dir() else None
         places.append(_absent(folder) if count is None else Place(str(folder), "rewritten", count))
     places += [_searched(folder, ids) for folder in reach.searched]
+    places += _not_reached(reach)
     state.scrub(ids)
-    places = [_bytes(state, ids), *places, *_not_reached(reach)]
-    report = {"finished": moment, "places": [place.plain() for place in places]}
+    state.finish(erasure.receipt_id, _report([Place(STORE, "pending", note=OWN_BYTES), *places], moment))
+    scrubbed = state.scrub(ids)  # once more: until now the receipt itself held them
+    report = _report([_bytes(state, ids, scrubbed), *places], moment)
     state.finish(erasure.receipt_id, report)
-    state.scrub(ids)  # once more: until now the receipt itself held them
     return report
+
+
+def _report(places: Sequence[Place], moment: int) -> Mapping[str, Any]:
+    return {"finished": moment, "places": [place.plain() for place in places]}
 
 
 class Verification(NamedTuple):
@@ -81,7 +89,7 @@ def verify(state: State, user_id: str | None, anonymous_id: str | None, reach: R
     places = [_rows(held, erased)]
     if reach is not None:
         known_again = bool(held["user_ids"] or held["anonymous_ids"])
-        places += [] if known_again else [_bytes(state, ids)]
+        places += [] if known_again else [_bytes(state, ids, Scrubbed("not_reached", UNSEEN))]
         places += [_exported(folder, ids, known_again) for folder in _exports(state, reach)]
         places += [_searched(folder, ids) for folder in reach.searched]
     pending = [Place(f"receipt {one.receipt_id}", "pending") for one in receipts if one.report is None]
@@ -137,8 +145,12 @@ def _rows(held: Mapping[str, Any], erased: int | None) -> Place:
     return Place("the store's rows", "clean", 0)
 
 
-def _bytes(state: State, ids: Sequence[str]) -> Place:
-    left = sum(state.remnants(ids).values())
+def _bytes(state: State, ids: Sequence[str], unseen: Scrubbed) -> Place:
+    """What a search of the store's files comes to; of files that cannot be searched from here, what is told."""
+    found = state.remnants(ids)
+    if found is None:
+        return Place(STORE, unseen.status, note=unseen.note)
+    left = sum(found.values())
     return Place(STORE, "found" if left else "clean", left)
 
 

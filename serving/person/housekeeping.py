@@ -23,6 +23,8 @@ from serving.state.protocol import State
 
 FINISH_SECONDS = 1.0
 """Between two looks for erasures that are yet to be finished."""
+STOP_SECONDS = 5.0
+"""Longest wait at a stop for one that is being finished: a server that writes its files anew may take minutes."""
 EXPIRE_SECONDS = 600.0
 """Between two looks for what is too old."""
 ROWS_AT_ONCE = 500

@@ -40,8 +40,9 @@ class PlaceReply(Reply, frozen=True, kw_only=True):
 
     place: str
     status: Literal["clean", "rewritten", "found", "pending", "not_reached", "absent"]
-    """clean: nothing of the person is there. rewritten: rows were taken out. found: something is there. pending: not
-    looked at yet. not_reached: nobody can look there from here. absent: there is no such place on this machine."""
+    """clean: nothing of the person is there. rewritten: it was written anew without them. found: something is there.
+    pending: yet to be done. not_reached: nobody can look there from here. absent: there is no such place on this
+    machine."""
     count: int | None = None
     """Rows, files or places in files."""
     note: str | None = None
@@ -130,12 +131,13 @@ def export(desk: Desk, request: ExportRequest, request_id: str) -> ArchiveReply:
 
 def receipt_reply(receipt: Receipt) -> ReceiptReply:
     """A receipt as JSON has it."""
+    places = [_pending()] if receipt.report is None else [PlaceReply(**one) for one in receipt.report["places"]]
     return ReceiptReply(
         receipt_id=receipt.receipt_id,
         erased=to_text(receipt.moment),
-        status="pending" if receipt.report is None else "finished",
+        status="pending" if any(place.status == "pending" for place in places) else "finished",
         removed=dict(receipt.removed),
-        places=[_pending()] if receipt.report is None else [PlaceReply(**one) for one in receipt.report["places"]],
+        places=places,
     )
 
 

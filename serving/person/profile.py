@@ -1,12 +1,11 @@
 """`/v1/profile`: what is known of a person, what is made of it, what for and for how long; single facts put right."""
 
-import re
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from features.consent import STORING, decide
-from features.moments import to_text
+from features.moments import to_text, written
 from serving.api.replies import Reply, Stamped
 from serving.api.requests import Id, PersonRequest
 from serving.desk.desk import Desk
@@ -14,7 +13,6 @@ from serving.person.interests import inferred_interests, segment
 from serving.person.users import UserIntake, store_edits
 from serving.state.protocol import StoredEvent
 
-_DATED = re.compile(r"\d{4}-\d\d-\d\d[T ]", re.ASCII)
 READ_EVENTS = 1_000
 """Newest events from which interests are inferred."""
 
@@ -211,17 +209,13 @@ def _past(desk: Desk, events: list[StoredEvent]) -> list[PastEvent]:
 
 def _attribute(desk: Desk, name: str, value: Any, moment: int | None = None) -> KnownAttribute:
     column = desk.schema.dataset.users.columns.get(name)
+    dated = column is not None and column.role in ("birth_date", "time") and value is not None
     return KnownAttribute(
         name=name,
-        value=_day(value) if column is not None and column.role == "birth_date" else value,
+        value=written(value, day=column.role == "birth_date").text if column and dated else value,
         since=None if moment is None else to_text(moment),
         protected=column is not None and column.protected,
     )
-
-
-def _day(value: Any) -> Any:
-    """A date of birth without the midnight that tables give it."""
-    return value[:10] if isinstance(value, str) and _DATED.match(value) else value
 
 
 def _uses(desk: Desk, allowed: dict[str, bool]) -> list[UseReply]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from features.arrays import BoolArray, IntArray
+from features.moments import written
 from serving.answers import Code, Reason
 from serving.reasons.facts import FACTS
 from serving.reasons.occlusion import Part
@@ -81,9 +82,11 @@ def _described(here: Situation, row: int, part: Part) -> Reason:
         return _past_item(here, row, part.events)
     if part.kind == "context":
         return Reason("context", name=part.name, value=str(known_context(schema, here.person)[part.name]))
-    value = str(known_attributes(schema, here.person, here.moment)[part.name])
-    protected = schema.dataset.users.columns[part.name].protected
-    return Reason("attribute", name=part.name, value=value, protected=protected or None)
+    value = known_attributes(schema, here.person, here.moment)[part.name]
+    column = schema.dataset.users.columns[part.name]
+    dated = column.role in ("birth_date", "time")
+    text, moment = written(value, day=column.role == "birth_date") if dated else (str(value), None)
+    return Reason("attribute", name=part.name, value=text, moment=moment, protected=column.protected or None)
 
 
 def _past_item(here: Situation, row: int, events: IntArray) -> Reason:

@@ -12,7 +12,8 @@ def sentence_of(reason: Reason, language: Language) -> str:
     code = "protected_attribute" if reason.protected else reason.code
     values: dict[str, Any] = asdict(reason)
     values["title"] = language.quoted(reason.title or reason.item_id or "")
-    values["value"] = language.quoted(reason.value or "")
+    said = reason.value or "" if reason.moment is None else language.when(reason.moment)
+    values["value"] = language.quoted(said)
     return language.say(language.reasons[code], values)
 
 
@@ -25,7 +26,7 @@ def obstacle_sentence(standing: Standing, one: Obstacle, words: Words) -> str:
     """What keeps an item out of the list, and what would have to differ."""
     values: dict[str, Any] = asdict(one)
     for name, moment in (("since", one.since), ("until", one.until), ("event_time", one.event_moment)):
-        values[name] = "" if moment is None else words.when(moment) or str(moment)
+        values[name] = "" if moment is None else words.language.when(moment) if words.timed else str(moment)
     needed, score = _apart(one.needed, standing.score)
     values |= {"place": standing.place, "k": standing.k, "needed": needed, "score": score}
     values["event_type"] = words.language.quoted(one.event_type or "")

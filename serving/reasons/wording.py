@@ -1,6 +1,7 @@
 """The languages of reasons: one file each in `languages/`, which is all that another language takes."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from string import Formatter
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias, get_args
 import yaml
 
 from features.errors import ConfigError
-from features.moments import to_text
+from features.moments import DAY, SECOND, to_text
 from serving.answers import Code
 from serving.reasons.plurals import category, check_rule
 
@@ -30,7 +31,9 @@ STOPS = (
 )
 REASON_VALUES = ("title", "times", "name", "value", "place", "count", "days")
 STOP_VALUES = ("place", "k", "score", "needed", "since", "until", "event_type", "event_time", "condition")
-"""What sentences may hold."""
+DATE_VALUES = ("day", "month", "year")
+TIME_VALUES = ("date", "time")
+"""What sentences may hold, and what dates and times may."""
 Template: TypeAlias = str | Mapping[str, str]
 
 
@@ -42,6 +45,12 @@ class Language(NamedTuple):
     plurals: Mapping[str, str]
     """CLDR's rules by category."""
     quotes: tuple[str, str]
+    months: tuple[str, ...]
+    """Twelve names, in the form that they take in a date."""
+    date: str
+    """How day, month and year stand together."""
+    moment: str
+    """How a date and a time, in UTC, do."""
     reasons: Mapping[str, Template]
     stops: Mapping[str, Template]
 
@@ -51,6 +60,12 @@ class Language(NamedTuple):
             number = int(values[template["by"]])
             template = template.get(f"={number}") or template[category(number, self.plurals)]
         return template.format_map(values)
+
+    def when(self, moment: int) -> str:
+        """A date in words, with the time of the day in UTC unless it is midnight."""
+        at = datetime.fromtimestamp(moment / SECOND, tz=UTC)
+        date = self.date.format(day=at.day, month=self.months[at.month - 1], year=at.year)
+        return date if moment % DAY == 0 else self.moment.format(date=date, time=f"{at:%H:%M}")
 
     def quoted(self, text: str) -> str:
         """A name, so that no sentence has to inflect it."""
@@ -115,11 +130,19 @@ def language_of(name: str, content: Mapping[str, Any]) -> Language:
     """A language from the content of its file. Raises ConfigError naming a sentence, plural or field that is wrong."""
     try:
         opening, closing = content["quotes"]
-        language = Language(name, content["plurals"], (opening, closing), content["reasons"], content["stops"])
+        times = content["times"]
+        months = tuple(str(one) for one in times["months"])
+        dates = (months, str(times["date"]), str(times["moment"]))
+        language = Language(name, content["plurals"], (opening, closing), *dates, content["reasons"], content["stops"])
     except (KeyError, TypeError, ValueError):
         raise ConfigError(
-            f"{name}: must hold plurals, two quotes, reasons and stops", field="serving.languages"
+            f"{name}: must hold plurals, two quotes, times (months, date, moment), reasons and stops",
+            field="serving.languages",
         ) from None
+    if len(months) != 12:
+        raise ConfigError(f"{name}: times.months has {len(months)} names, not 12", field="serving.languages")
+    _check(language, f"{name}: times.date", language.date, DATE_VALUES)
+    _check(language, f"{name}: times.moment", language.moment, TIME_VALUES)
     for rule in language.plurals.values():
         check_rule(rule)
     for code in REASONS:

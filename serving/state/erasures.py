@@ -1,7 +1,7 @@
 """What a store keeps of an erasure: a mark that refuses what is older, and a receipt of what was removed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from features.tombstones import Tombstones
 
@@ -35,6 +35,14 @@ class Receipt(NamedTuple):
     """What was done beyond the rows, as plain data; None while that is still to be done."""
 
 
+class Scrubbed(NamedTuple):
+    """What became of the bytes that removed rows left in a store's own files."""
+
+    status: Literal["rewritten", "not_reached", "absent"]
+    """absent: the store writes no files."""
+    note: str | None = None
+
+
 class Erasures(Protocol):
     """A store that forgets people for good. Every method is atomic and raises `StateError` as those of `State` do.
 
@@ -61,11 +69,17 @@ class Erasures(Protocol):
     def tombstones(self) -> Tombstones:
         """The marks of all who were erased, with the key that makes them."""
 
-    def scrub(self, ids: Sequence[str]) -> None:
-        """Overwrite what removed rows left in the store's own files. Raises `StateError` when others hold it up."""
+    def scrub(self, ids: Sequence[str]) -> Scrubbed:
+        """Overwrite what removed rows left in the store's own files; returns when it is done, or refused.
 
-    def remnants(self, ids: Sequence[str]) -> dict[str, int]:
-        """How often the ids stand in bytes that no row owns, by the file's name; nothing of a store without files."""
+        Raises `StateError` when others hold it up, or when it takes too long.
+        """
+
+    def remnants(self, ids: Sequence[str]) -> dict[str, int] | None:
+        """How often the ids stand in bytes that no row owns, by the file's name; nothing of a store without files.
+
+        None: the files are a server's, and cannot be searched from here.
+        """
 
     def setting(self, name: str) -> str | None:
         """The value that `settle` gave a name; None as long as nobody did."""

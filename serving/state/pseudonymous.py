@@ -13,7 +13,7 @@ from features.pseudonyms import VARIABLE, Pseudonyms
 from features.statements import Statement
 from features.tombstones import Tombstones
 from serving.state.audit_log import Deed
-from serving.state.erasures import PSEUDONYMS, Erasure, Receipt
+from serving.state.erasures import PSEUDONYMS, Erasure, Receipt, Scrubbed
 from serving.state.facts import Expiring, KeptFrom
 from serving.state.protocol import (
     Admit,
@@ -168,10 +168,10 @@ class PseudonymousState:
     def tombstones(self) -> Tombstones:
         return self._state.tombstones()
 
-    def scrub(self, ids: Sequence[str]) -> None:
-        self._state.scrub(self.written(ids))
+    def scrub(self, ids: Sequence[str]) -> Scrubbed:
+        return self._state.scrub(self.written(ids))
 
-    def remnants(self, ids: Sequence[str]) -> dict[str, int]:
+    def remnants(self, ids: Sequence[str]) -> dict[str, int] | None:
         return self._state.remnants(self.written(ids))
 
     def setting(self, name: str) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any
 from features.errors import StateError
 from features.moments import DAY
 from features.tombstones import Marked, Tombstones, mark_of
-from serving.state.erasures import PSEUDONYMS, RETRY_DAYS, Erasure, Receipt
+from serving.state.erasures import PSEUDONYMS, RETRY_DAYS, Erasure, Receipt, Scrubbed
 from serving.state.sqlite_connections import Transactions
 from serving.state.sqlite_reads import person_of, persons_of
 from serving.state.sqlite_schema import PERSONAL
@@ -143,12 +143,13 @@ class SqliteErasures:
         with self._connections.writing() as connection:
             return _settle(connection, name, value)
 
-    def scrub(self, ids: Sequence[str]) -> None:
+    def scrub(self, ids: Sequence[str]) -> Scrubbed:
         self._empty_log()
         if self.remnants(ids):
             with self._connections.alone() as connection:
                 connection.execute("VACUUM")
             self._empty_log()
+        return Scrubbed("absent" if self._path is None else "rewritten")
 
     def remnants(self, ids: Sequence[str]) -> dict[str, int]:
         return {} if self._path is None else search_in_process(self._path, ids)

@@ -1,4 +1,4 @@
-"""README's commands are real: each `make` target, each `tailorbird` command, and each option given to it."""
+"""The commands on the pages are real: each `make` target, each `tailorbird` command, and each option given to it."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ import pytest
 import tailorbird
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 END = re.compile(r"[|;&<>()]+|#.*")
 
 
@@ -60,15 +61,22 @@ def test_calls_are_read_from_blocks_and_backticks() -> None:
     assert calls(text, "make") == [["a"], ["c"]]
 
 
-def test_every_make_target_exists() -> None:
-    named = {word for arguments in calls(README, "make") for word in arguments if "=" not in word}
+def test_readme_says_how_to_begin() -> None:
+    named = {word for arguments in calls(README.read_text(encoding="utf-8"), "make") for word in arguments}
     assert {"demo", "test"} <= named
-    assert named - make_targets() == set()
 
 
-def test_every_command_and_option_exists() -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_exists(page: Path) -> None:
+    found = calls(page.read_text(encoding="utf-8"), "make")
+    assert {arguments[0] for arguments in found if arguments and "=" not in arguments[0]} - make_targets() == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_and_option_exists(page: Path) -> None:
     assert isinstance(tailorbird.main, click.Group)
-    assert [(call, unknown) for call in calls(README, "tailorbird") if (unknown := unknown_words(call))] == []
+    found = calls(page.read_text(encoding="utf-8"), "tailorbird")
+    assert [(call, unknown) for call in found if (unknown := unknown_words(call))] == []
 
 
 @pytest.mark.parametrize("arguments", [["no-such-command"], ["train", "--no-such-option"]])

@@ -1,13 +1,26 @@
-"""README's endpoints are those that the service answers: none invented, none forgotten."""
+"""The endpoints on the pages are those that the service answers: none invented, none forgotten."""
 
 import re
 from pathlib import Path
 
+from serving.api.endpoints import ENDPOINTS
 from serving.service import ROUTES
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SAMPLES = (ROOT / "docs" / "endpoints.md").read_text(encoding="utf-8")
+ROUTE = r"/v1/[a-z]+(?:[/-][a-z]+)*"
 
 
 def test_readme_names_exactly_the_routes_of_the_service() -> None:
-    named = set(re.findall(r"/v1/[a-z]+(?:[/-][a-z]+)*", README.read_text(encoding="utf-8")))
-    assert named == {route for route in ROUTES if route.startswith("/v1/")}
+    assert set(re.findall(ROUTE, README)) == {route for route in ROUTES if route.startswith("/v1/")}
+
+
+def test_readme_tells_the_scope_of_each() -> None:
+    told = re.findall(rf"^\| `({ROUTE})` \|.*\| ([a-z]+) \|$", README, re.MULTILINE)
+    assert sorted(told) == sorted((one.path, one.scope) for one in ENDPOINTS)
+
+
+def test_each_is_shown_with_an_answer() -> None:
+    shown = set(re.findall(rf"\*\*`POST ({ROUTE})`\*\*", SAMPLES + (ROOT / "docs" / "access.md").read_text("utf-8")))
+    assert shown == {one.path for one in ENDPOINTS}

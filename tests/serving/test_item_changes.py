@@ -2,33 +2,21 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.person import Person
-from features.vocabulary import UNKNOWN
-from serving.answers import Query
 from serving.bundle import Bundle, open_bundle
 from serving.items.changes import ItemFollower, newer, up_to_date
-from serving.items.merged_files import merges_of
-from serving.items.merging import MergeMapper, merge, with_merges
-from serving.items.snapshot import Snapshot
+from serving.items.merging import MergeMapper, with_merges
 from serving.lifecycle.live import Live
-from serving.pipeline import Pipeline
-from serving.retrieval.eligibility import open_to_all
 from serving.state import ItemLog, open_item_log
 from serving.state.item_log import ItemChange, ItemEdit
-
-WORKERS = 3
-NEW = ("fresh-0", "fresh-1", "fresh-2")
+from tests.serving.changing_shop import NEW, WORKERS, NoDesk, Shop, forget_merges, known, shown_by
 
 
 @pytest.fixture(scope="module")
@@ -45,85 +33,11 @@ def bundle(opened: Bundle) -> Iterator[Bundle]:
     forget_merges(opened)
 
 
-def forget_merges(bundle: Bundle) -> None:
-    for path in merges_of(bundle.path).values():
-        shutil.rmtree(path)
-
-
-class NoDesk:
-    """Stands where a desk would."""
-
-    def over(self, _: Pipeline) -> "NoDesk":
-        return self
-
-
-class Shop:
-    """Three workers on one log, and a dictionary of what they should know."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-        self.log = open_item_log("sqlite://:memory:")
-        self.lives = [Live(with_merges(bundle, self.log), cast("Any", NoDesk())) for _ in range(WORKERS)]
-        self.followers = [ItemFollower(live, self.log, self.open) for live in self.lives]
-        self.mappers = [MergeMapper(live, self.log, bundle.path.with_name("lock")) for live in self.lives]
-        self.truth: dict[str, str | None] = {}
-        self.clock = bundle.statistics.newest
-
-    def open(self, _: Path) -> Snapshot:
-        return with_merges(self.bundle, self.log)
-
-    def change(self, item_id: str, title: str | None) -> None:
-        self.clock += 1
-        attributes = None if title is None else {"title": title, "price": 5.0}
-        self.log.change([ItemEdit(item_id, attributes)], self.clock)
-        self.truth[item_id] = title
-
-    def merge(self) -> Path | None:
-        return merge(self.bundle.path, self.log)
-
-    def settle(self) -> None:
-        for mapper in self.mappers:
-            mapper.look()
-        for follower in self.followers:
-            follower.look()
-
-    def check(self) -> None:
-        """Every worker shows exactly the items that the dictionary and the bundle hold, as they are now."""
-        assert self.truth.keys() <= {*NEW, *self.bundle.schema.items.ids}
-        for live in self.lives:
-            changed = live.snapshot.pipeline.bundle
-            eligible = open_to_all(changed.schema, changed.catalogue, self.clock)
-            for item_id, title in self.truth.items():
-                row = changed.schema.items.row(item_id)
-                if row == UNKNOWN:
-                    assert title is None
-                    assert item_id in NEW
-                    continue
-                assert bool(eligible.has(np.array([row]))[0]) == (title is not None)
-                if title is not None:
-                    assert changed.catalogue.title(row) == title
-            shown = shown_by(live.snapshot.pipeline, self.clock)
-            assert shown & set(NEW) == {one for one in NEW if self.truth.get(one) is not None}
-            assert not shown & {one for one, title in self.truth.items() if title is None}
-
-    def close(self) -> None:
-        self.log.close()
-        forget_merges(self.bundle)
-
-
-def shown_by(pipeline: Pipeline, moment: int) -> set[str]:
-    return {one.item_id for one in pipeline.recommend(Person(), Query(k=500), moment).items}
-
-
 @pytest.fixture
 def shop(bundle: Bundle) -> Iterator[Shop]:
     made = Shop(bundle)
     yield made
     made.close()
-
-
-def known(bundle: Bundle, place: int) -> str:
-    return list(bundle.schema.items.ids)[place]
 
 
 def test_every_worker_shows_an_upserted_item_and_no_deleted_one(shop: Shop) -> None:
@@ -147,77 +61,6 @@ def test_nothing_new_replaces_nothing(shop: Shop) -> None:
     before = [live.snapshot for live in shop.lives]
     shop.settle()
     assert all(live.snapshot is one for live, one in zip(shop.lives, before, strict=True))
-
-
-def test_a_merge_holds_what_the_delta_held(shop: Shop) -> None:
-    shop.change(NEW[0], "New")
-    shop.change(known(shop.bundle, 3), None)
-    shop.change(known(shop.bundle, 4), "Renamed")
-    shop.settle()
-    before = shop.lives[0].snapshot
-    shop.merge()
-    shop.change(NEW[1], "Came since")
-    shop.settle()
-    after = shop.lives[0].snapshot
-    assert after.merged == before.number
-    assert after.delta.new_ids == (NEW[1],)
-    assert [len(live.snapshot.delta) for live in shop.lives] == [1] * WORKERS
-    rows = np.arange(len(before.pipeline.bundle.catalogue))
-    for name in ("vectors", "id_vectors", "codes"):
-        there, here = (getattr(one.pipeline.bundle.catalogue, name)[rows] for one in (before, after))
-        assert np.array_equal(there, here)
-    for name in ("popularity", "recent", "first_seen", "mean_value"):
-        there, here = (getattr(one.pipeline.bundle.statistics, name)[rows] for one in (before, after))
-        assert np.array_equal(there, here)
-    shop.check()
-    attributes = after.main.filterable.items.attributes
-    price = attributes.columns["price"].arrays()["values"]
-    assert len(attributes) == len(after.main.catalogue)
-    row = after.main.schema.items.row
-    assert price[[row(NEW[0]), row(known(shop.bundle, 4))]].tolist() == [5.0, 5.0]
-    untouched = [row(known(shop.bundle, place)) for place in (5, 6, 7)]
-    assert np.array_equal(
-        price[untouched],
-        shop.bundle.filterable.items.attributes.columns["price"].arrays()["values"][untouched],
-        equal_nan=True,
-    )
-
-
-def test_a_delete_during_a_merge_stays_deleted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The merge has read the log when the item goes; its files bring the item back to nobody."""
-    shop.change(NEW[0], "New")
-    shop.change(known(shop.bundle, 3), "Renamed")
-    shop.settle()
-
-    def then_delete(snapshot: Snapshot, log: ItemLog) -> Snapshot:
-        read = up_to_date(snapshot, log)
-        shop.change(NEW[0], None)
-        shop.change(known(shop.bundle, 3), None)
-        shop.followers[0].look()
-        return read
-
-    with monkeypatch.context() as patch:
-        patch.setattr("serving.items.merging.up_to_date", then_delete)
-        shop.merge()
-    shop.mappers[0].look()
-    assert shop.lives[0].snapshot.merged > 0
-    shop.settle()
-    shop.check()
-    shop.merge()
-    shop.settle()
-    assert [len(live.snapshot.delta) for live in shop.lives] == [0] * WORKERS
-    shop.check()
-
-
-def test_what_was_new_in_one_merge_counts_as_new_after_the_next(shop: Shop) -> None:
-    for item in NEW:
-        shop.change(item, "New")
-        shop.merge()
-    shop.settle()
-    statistics = shop.lives[0].snapshot.pipeline.bundle.statistics
-    rows = shop.lives[0].snapshot.pipeline.bundle.schema.items.rows(NEW)
-    assert statistics.arrived.tolist() == rows.tolist()
-    assert statistics.seen_since(statistics.newest, 10)[-3:].tolist() == rows.tolist()
 
 
 OPERATIONS = st.lists(
@@ -309,43 +152,6 @@ def test_a_bundle_says_which_changes_it_was_trained_on(bundle: Bundle, item_log:
     empty.close()
 
 
-Spoil = Callable[[Path], None]
-
-
-def empty_file(path: Path) -> None:
-    (path / "statistics" / "recent.npy").write_bytes(b"")
-
-
-@pytest.mark.parametrize(
-    ("spoil", "told"), [(empty_file, "recent.npy differs"), (partial(shutil.rmtree, ignore_errors=True), None)]
-)
-def test_a_damaged_merge_is_left_aside(
-    shop: Shop, caplog: pytest.LogCaptureFixture, spoil: Spoil, told: str | None
-) -> None:
-    shop.change(NEW[0], "New")
-    merged = shop.merge()
-    assert merged is not None
-    spoil(merged)
-    with caplog.at_level(logging.WARNING, "bentoml.tailorbird"):
-        for _ in range(3):
-            shop.settle()
-    assert caplog.text.count("left aside") == (WORKERS if told else 0)
-    assert (told or "") in caplog.text
-    shop.check()
-    assert with_merges(shop.bundle, shop.log).merged == 0
-
-
-def test_a_merge_of_another_store_is_left_aside(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
-    shop.change(NEW[0], "New")
-    shop.merge()
-    other = open_item_log("sqlite://:memory:")
-    other.change([ItemEdit(NEW[1], {})], 1)
-    with caplog.at_level(logging.WARNING, "bentoml.tailorbird"):
-        assert with_merges(shop.bundle, other).merged == 0
-    assert "was merged for another log" in caplog.text
-    other.close()
-
-
 def test_a_log_that_went_back_is_followed_there(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     """As when a backup of the store is put in its place: what it does not hold is shown by nobody, merged or not."""
     backup = open_item_log("sqlite://:memory:")
@@ -369,36 +175,3 @@ def test_a_log_that_went_back_is_followed_there(shop: Shop, caplog: pytest.LogCa
     assert caplog.text.count("went back") == 1
     shop.lives = [live]
     shop.check()
-
-
-def test_a_merge_that_broke_off_leaves_nothing_and_the_next_one_clears_up(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop.change(NEW[0], "New")
-    with monkeypatch.context() as patch:
-        patch.setattr("serving.items.merged_files.seal", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            shop.merge()
-    assert merges_of(shop.bundle.path) == {}
-    shop.change(NEW[1], "New")
-    merged = shop.merge()
-    assert list(merges_of(shop.bundle.path).values()) == [merged]
-    assert list(shop.bundle.path.parent.glob(".*staging")) == []
-
-
-def test_only_the_last_two_merges_are_kept(shop: Shop) -> None:
-    for place in range(4):
-        shop.change(NEW[0], f"Title {place}")
-        shop.merge()
-    assert list(merges_of(shop.bundle.path)) == [4, 3]
-    shop.settle()
-    shop.check()
-
-
-def test_without_changes_nothing_is_merged(shop: Shop) -> None:
-    assert shop.merge() is None
-    shop.change(NEW[0], None)
-    assert shop.merge() is None
-    shop.change(NEW[0], "New")
-    assert shop.merge() is not None
-    assert shop.merge() is None

@@ -4,7 +4,7 @@ import io
 import json
 import sqlite3
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from serving.person.reach import Reach, reach_of
 from serving.person.retraining import Retraining
 from serving.person.traces import files_with, rows_with, take_out
 from serving.state import open_state
+from serving.state.erasures import Scrubbed
 from serving.state.protocol import State, StoredEvent, UserAttributes
 
 NOW = 1_767_225_600_000
@@ -248,6 +249,26 @@ def test_the_desk_erases_verifies_and_exports(desk: Desk, state: State) -> None:
     assert after.clean
     assert after.receipts[0].receipt_id == receipt.receipt_id
     assert [place.place for place in after.receipts[0].places] == ["the store's files", "copies elsewhere"]
+
+
+def test_a_receipt_whose_own_bytes_may_be_left_says_so(
+    desk: Desk, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(state)
+    erasure, scrub = state.erase("person-ann", moment=NOW), type(state).scrub
+
+    def holds_up(store: State, ids: Sequence[str]) -> Scrubbed:
+        if store.unfinished():
+            return scrub(store, ids)
+        raise StateError("others read from it all the time")
+
+    monkeypatch.setattr(type(state), "scrub", holds_up)
+    with pytest.raises(StateError):
+        finish(state, erasure, Reach(), NOW)
+    found = verify_erasure(desk, VerifyRequest(user_id="person-ann"), "r")
+    assert not found.clean
+    assert found.receipts[0].status == "pending"
+    assert found.receipts[0].places[0].place == "the store's files"
 
 
 def test_over_http(client: httpx.Client) -> None:

@@ -1,6 +1,7 @@
 """Reasons: what hiding a part does equals the slow way of asking again, and what is said is what was measured."""
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -159,6 +160,10 @@ def test_protected_attributes_are_named_when_they_counted(
     columns = pipeline.bundle.schema.dataset.users.columns
     assert {one.name for one in found} & {name for name, column in columns.items() if column.protected}
     assert all((one.protected is True) == columns[str(one.name)].protected for one in found)
+    born = [one for one in found if one.name == "birth_date"]
+    assert born
+    assert all(one.value == date.fromisoformat(str(one.value)).isoformat() for one in born)
+    assert all(one.moment is not None for one in born)
     assert all(one.weight > 0 for one in found)
 
 

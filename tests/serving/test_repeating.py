@@ -21,6 +21,21 @@ def test_it_looks_until_it_is_stopped() -> None:
     assert not looked.acquire(timeout=0.02)
 
 
+def test_a_look_that_may_be_broken_off_holds_up_no_stop() -> None:
+    looked, ended = threading.Semaphore(0), threading.Event()
+
+    def look() -> None:
+        looked.release()
+        ended.wait(10)
+
+    thread = Repeating("erasures", look, 0.001, stop_seconds=0.01)
+    thread.start()
+    assert looked.acquire(timeout=10)
+    thread.stop()
+    assert not ended.is_set()
+    ended.set()
+
+
 def test_it_can_be_stopped_before_it_began() -> None:
     looked = threading.Event()
     Repeating("items", looked.set, 0.001).stop()

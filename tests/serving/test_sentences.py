@@ -81,6 +81,18 @@ def test_scores_are_told_apart() -> None:
     assert "place 3 of 20" in shown_sentence(Standing("i1", 20, place=3), words)
 
 
+def test_moments_are_told_as_people_write_them() -> None:
+    born, left = 641_520_000_000, 1_779_301_487_947
+    said = {name: read_language(name).when(born) for name in known_languages()}
+    assert said == {"en": "1 May 1990", "pl": "1 maja 1990"}
+    assert read_language("pl").when(left) == "20 maja 2026, 18:24 UTC"
+    reason = Reason("attribute", name="birth_date", value="1990-05-01", moment=born, protected=True)
+    assert sentence_of(reason, read_language("en")).endswith("birth_date is “1 May 1990”.")
+    bought = Obstacle("taken", event_type="buy", event_moment=left, until=born)
+    said_of = obstacle_sentence(Standing("i1", 20), bought, Languages(["en"]).words(None, timed=True))
+    assert said_of == "It stays away after your “buy” of 20 May 2026, 18:24 UTC, until 1 May 1990."
+
+
 def test_moments_of_mere_order_are_numbers() -> None:
     words = Languages(["en"]).words(None, timed=False)
     bought = Obstacle("taken", event_type="buy", event_moment=17)
@@ -121,6 +133,9 @@ def _spoiled(change: Mapping[str, Any]) -> dict[str, Any]:
     ("change", "message"),
     [
         ({"quotes": None}, "must hold plurals, two quotes"),
+        ({"times": None}, "must hold plurals, two quotes, times"),
+        ({"times": {"months": ["May"]}}, "times.months has 1 names, not 12"),
+        ({"times": {"date": "{moon}"}}, "times.date asks for moon"),
         ({"plurals": {"one": "i is 1"}}, "'i is 1' is no plural rule"),
         ({"reasons": {"nearest": None}}, "reasons.nearest has no sentence"),
         ({"stops": {"taken": None}}, "stops.taken has no sentence"),

@@ -2,8 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.errors import ConfigError, RequestError, StateError
-from features.events import AttributeTable, Changes, EventTable, Tables
-from features.imported_consent import ImportedConsent
+from features.errors import StateError
 from features.person import Person
-from features.statements import Statement, in_force
-from serving.state import absolute_url, in_memory, load_tables_into_state, open_state, without_password
+from features.statements import Statement
+from serving.state import open_state
 from serving.state.protocol import State, StoredEvent, UserAttributes
-from serving.state.tables import plain
 
 
 @pytest.fixture
@@ -165,58 +160,6 @@ def test_attributes_static_and_changing(state: State) -> None:
     assert state.person("ann").attribute("plan", 20) == "x"
 
 
-def test_a_login_shows_both_pasts_before_any_link(state: State) -> None:
-    state.append([event(1, item_id="tea"), visit(2), visit(3, item_id="tea"), event(4)])
-    person = state.person("ann", "cookie")
-    assert seen(person) == ["tea", "i2", "tea", "i4"]
-    assert taken(person) == {("tea", "view"): 3, ("i2", "view"): 2, ("i4", "view"): 4}
-    assert seen(state.person("ann")) == ["tea", "i4"]
-    assert seen(state.person("new", "cookie")) == ["i2", "tea"]
-
-
-def test_a_link_merges_both_pasts_for_good(state: State) -> None:
-    state.append([event(1, item_id="tea"), visit(2), visit(3, item_id="tea")])
-    assert state.link("cookie", "ann") is True
-    assert state.link("cookie", "ann") is False
-    state.append([visit(4)])
-    for person in (state.person("ann"), state.person(None, "cookie"), state.person("ann", "cookie")):
-        assert seen(person) == ["tea", "i2", "tea", "i4"]
-        assert taken(person) == {("tea", "view"): 3, ("i2", "view"): 2, ("i4", "view"): 4}
-
-
-def test_a_link_may_come_before_any_event(state: State) -> None:
-    assert state.link("cookie", "ann") is True
-    state.append([visit(1)])
-    assert seen(state.person("ann")) == ["i1"]
-
-
-def test_a_visitor_of_one_user_cannot_become_another(state: State) -> None:
-    state.append([visit(1), event(2, user_id="bob")])
-    state.link("cookie", "ann")
-    with pytest.raises(RequestError, match="another user already"):
-        state.link("cookie", "bob")
-    assert seen(state.person("bob", "cookie")) == ["i2"]
-    assert seen(state.person("ann")) == ["i1"]
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("uvw")), max_size=12))
-def test_links_have_no_cycles(new_store_url: Callable[[], str], pairs: list[tuple[str, str]]) -> None:
-    """Visitors become users, users become nobody: whatever is linked, a visitor is one user, the first, for good."""
-    state, became = open_state(new_store_url()), dict[str, str]()
-    for number, (visitor, user) in enumerate(pairs):
-        state.append([event(number, user_id=None, anonymous_id=visitor)])
-        if became.setdefault(visitor, user) == user:
-            state.link(visitor, user)
-        else:
-            with pytest.raises(RequestError, match="another user already"):
-                state.link(visitor, user)
-    for visitor, user in became.items():
-        assert sorted(seen(state.person(None, visitor))) == sorted(seen(state.person(user)))
-    total = sum(len(seen(state.person(user))) for user in set(became.values()))
-    assert total == len(pairs)
-    state.close()
-
-
 def test_a_record_says_what_it_has_seen(state: State) -> None:
     assert state.person("ann").seen == 0
     state.append([event(1)])
@@ -329,148 +272,5 @@ def test_many_writers_lose_nothing(state: State) -> None:
     assert len(state.person("ann").events) == 60
 
 
-def tables() -> Tables:
-    events = EventTable(
-        users=np.array(["ann", "bob"], dtype=object),
-        items=np.array(["i1", "i2"], dtype=object),
-        types=("view", "buy"),
-        user_codes=np.array([0, 0, 1]),
-        item_codes=np.array([1, 0, 1]),
-        type_codes=np.array([0, 1, 0]),
-        moments=np.array([3, 3, 5]),
-        values=np.array([np.nan, 2.5, np.nan], dtype=np.float32),
-        event_ids=np.array(["a", "b", "c"], dtype=object),
-        contexts={"device": np.array(["tv", None, "phone"], dtype=object)},
-    )
-    users = AttributeTable(
-        ids=np.array(["ann", "bob", "eve"], dtype=object),
-        columns={"age": np.array([np.int64(30), np.nan, 50], dtype=object)},
-        changes={
-            "plan": Changes(np.array([0, 0]), np.array([1, 4]), np.array(["free", "pro"], dtype=object)),
-        },
-    )
-    consent = ImportedConsent((Statement("consent", "train", "granted", 0, "assumed: a test"),), {})
-    items = replace(users, columns={}, changes={})
-    return Tables(events=events, users=users, items=items, fingerprint="f", consent=consent)
-
-
-def test_tables_are_loaded_once(state: State) -> None:
-    assert load_tables_into_state(state, tables()) == (3, 0, 0)
-    before = [state.export(user) for user in ("ann", "bob", "eve")]
-    assert load_tables_into_state(state, tables()) == (0, 3, 0)
-    assert [state.export(user) for user in ("ann", "bob", "eve")] == before
-    ann = state.person("ann")
-    assert seen(ann) == ["i2", "i1"]
-    assert list(ann.events.types) == ["view", "buy"]
-    assert ann.events.values[1] == 2.5
-    assert ann.events.contexts == [{"device": "tv"}, {"device": None}]
-    assert ann.attributes == {"age": 30}
-    assert [ann.attribute("plan", moment) for moment in (0, 1, 4)] == [None, "free", "pro"]
-    assert state.person("bob").attributes == {"age": None}
-    assert list(state.user_ids()) == ["ann", "bob", "eve"]
-
-
-def test_tables_bring_nobody_back_who_was_erased(state: State) -> None:
-    load_tables_into_state(state, tables())
-    for user in ("ann", "eve"):
-        state.erase(user, moment=9)
-    assert load_tables_into_state(state, tables()).stored == 0
-    assert list(state.user_ids()) == ["bob"]
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (np.float32(0.1), float(np.float32(0.1))),
-        (np.array(["a", "b"], dtype=object), ["a", "b"]),
-        (("a", None), ["a", None]),
-        (np.datetime64("1990-02-03T04:05:06"), "1990-02-03T04:05:06"),
-        (np.datetime64("NaT"), None),
-        (float("nan"), None),
-        ("text", "text"),
-    ],
-)
-def test_values_become_plain_data(value: Any, expected: Any) -> None:
-    assert plain(value) == expected
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "var/state.db",
-        "redis://",
-        "redis://host/name",
-        "redis://host?x=1",
-        "redis://host?keep_days=0",
-        "sqlite://",
-        "sqlite:///",
-        "sqlite://x.db",
-        "sqlite:///:memory:",
-    ],
-)
-def test_a_url_that_names_no_store_is_told(url: str) -> None:
-    with pytest.raises(ConfigError, match="names no store"):
-        open_state(url)
-
-
-def test_no_error_repeats_a_password() -> None:
-    with pytest.raises(ConfigError, match="names no store") as told:
-        open_state("redis://me:secret@host:1/name")
-    assert "secret" not in str(told.value)
-    assert without_password("redis://me:secret@host:1/0?keep_days=9") == "redis://•••@host:1/0?keep_days=9"
-    assert without_password("sqlite:///var/state.db") == "sqlite:///var/state.db"
-
-
-def test_a_url_can_be_made_independent_of_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert absolute_url("sqlite:///var/state.db") == f"sqlite:///{tmp_path}/var/state.db"
-    assert absolute_url(f"sqlite:///{tmp_path}/state.db") == f"sqlite:///{tmp_path}/state.db"
-    assert absolute_url("sqlite://:memory:") == "sqlite://:memory:"
-    assert [in_memory(url) for url in ("sqlite://:memory:", "sqlite:///x.db")] == [True, False]
-
-
 def consent(moment: int, value: str | None = "granted") -> Statement:
     return Statement("consent", "train", value, moment, "person")
-
-
-def test_statements_come_back_oldest_first(state: State) -> None:
-    assert state.declare("ann", None, [consent(5), Statement("preference", "strength", 0.5, 2, "company")]) == 2
-    assert state.declare("ann", None, [consent(3, "denied")]) == 1
-    assert [one.moment for one in state.statements("ann")] == [2, 3, 5]
-    assert state.statements("ann")[0] == Statement("preference", "strength", 0.5, 2, "company")
-    assert state.statements("bob") == []
-
-
-def test_a_visitors_statements_are_the_users_after_the_link(state: State) -> None:
-    state.declare("ann", None, [consent(1)])
-    state.declare(None, "cookie", [consent(2, "denied")])
-    assert [one.value for one in state.statements("ann", "cookie")] == ["granted", "denied"]
-    state.link("cookie", "ann")
-    assert [one.value for one in state.statements("ann")] == ["granted", "denied"]
-    assert state.export("ann")["statements"][1]["value"] == "denied"
-
-
-def test_erasure_reaches_statements(state: State) -> None:
-    state.declare("ann", None, [consent(1)])
-    assert state.erase("ann", moment=9).removed["statements"] == 1
-    assert state.statements("ann") == []
-
-
-def test_the_newest_statement_of_a_key_is_in_force() -> None:
-    said = [consent(1), consent(4, "denied"), consent(9, None)]
-    assert in_force(said, 0) == {}
-    assert in_force(said, 3)["consent", "train"].value == "granted"
-    assert in_force(reversed(said), 8)["consent", "train"].value == "denied"
-    assert in_force(said, 9) == {}
-
-
-def test_a_visitor_is_a_user_from_the_merge_on(state: State) -> None:
-    assert state.user_of("cookie") is None
-    state.append([visit(1), event(2)])
-    assert state.user_of("cookie") is None
-    state.link("cookie", "ann")
-    assert state.user_of("cookie") == "ann"
-    assert state.user_of("ann") is None, "a user's id is no visitor's"

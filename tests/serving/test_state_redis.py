@@ -12,7 +12,10 @@ import redis
 
 from features.errors import StateError
 from features.statements import Statement
+from serving.person.erasing import finish, verify
+from serving.person.reach import Reach
 from serving.state import open_event_log, open_item_log, open_state
+from serving.state.erasures import Scrubbed
 from serving.state.item_log import ItemEdit
 from serving.state.protocol import State, StoredEvent, UserAttributes
 
@@ -211,13 +214,58 @@ def test_an_erased_person_is_in_no_byte_of_the_files(redis_on_disk: Server, tmp_
         assert bytes_with(tmp_path, b"person-3-id")
         erased = state.erase("person-3-id", moment=999)
         state.finish(erased.receipt_id, {})
-        state.scrub([])
-        end = time.monotonic() + 10
-        while bytes_with(tmp_path, b"person-3-id") or bytes_with(tmp_path, b"3-event-8"):
-            assert time.monotonic() < end, "waited for 10 seconds in vain"
-            time.sleep(0.02)
+        assert state.scrub([]).status == "rewritten"
+        assert not bytes_with(tmp_path, b"person-3-id")
+        assert not bytes_with(tmp_path, b"3-event-8")
         assert bytes_with(tmp_path, b"person-2-id")
         state.close()
+
+
+def test_a_receipt_says_what_the_server_did_and_no_more(redis_on_disk: Server, tmp_path: Path) -> None:
+    with redis_on_disk("--appendonly", "yes", "--appendfsync", "always") as url:
+        state = open_state(url)
+        state.append([event(1, user_id="person-1-id"), event(2, user_id="person-2-id")])
+        erased = state.erase("person-1-id", moment=9)
+        (store, *_) = finish(state, erased, Reach(), 9)["places"]
+        assert not bytes_with(tmp_path, b"person-1-id"), "not even in the receipt"
+        assert (store["status"], store.get("count")) == ("rewritten", None)
+        found = verify(state, "person-1-id", None, Reach())
+        assert {place.place: place.status for place in found.places}["the store's files"] == "not_reached"
+        assert found.clean
+        state.close()
+
+
+def test_a_rewrite_that_takes_too_long_leaves_the_receipt_pending(
+    redis_on_disk: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with redis_on_disk("--appendonly", "yes") as url, redis.Redis.from_url(url) as client:
+        state = open_state(url)
+        state.append([event(1)])
+        erased = state.erase("ann", moment=9)
+        client.config_set("rdb-key-save-delay", 2_000_000)
+        monkeypatch.setattr("serving.state.redis.durability.REWRITE_SECONDS", 0.0)
+        with pytest.raises(StateError, match="not done with writing its files anew"):
+            finish(state, erased, Reach(), 9)
+        assert [one.receipt_id for one in state.unfinished()] == [erased.receipt_id]
+        assert state.receipts("ann")[0].report is None
+        state.close()
+
+
+def test_a_rewrite_that_fails_is_told(redis_on_disk: Server, tmp_path: Path) -> None:
+    settings = ("--save", "3600 1000000", "--enable-protected-configs", "yes")
+    with redis_on_disk(*settings) as url, redis.Redis.from_url(url) as client:
+        state = open_state(url)
+        state.append([event(1)])
+        (tmp_path / "gone").mkdir()
+        client.config_set("dir", str(tmp_path / "gone"))
+        (tmp_path / "gone").rmdir()
+        with pytest.raises(StateError, match="could not write its files anew"):
+            state.scrub([])
+        state.close()
+
+
+def test_a_server_without_files_has_nothing_to_write(state: State) -> None:
+    assert state.scrub([]) == Scrubbed("absent", "the server writes no files")
 
 
 def test_a_server_that_refuses_to_rewrite_is_told_in_the_log(
@@ -227,7 +275,9 @@ def test_a_server_that_refuses_to_rewrite_is_told_in_the_log(
         state = open_state(url)
         state.append([event(1)])
         assert state.erase("ann", moment=9).removed["events"] == 1
-        state.scrub([])
+        (store, *_) = finish(state, state.erase("ann", moment=10), Reach(), 10)["places"]
+        assert store["status"] == "not_reached"
+        assert "refuses to write its files anew" in store["note"]
         assert "stays in the files of Redis" in caplog.text
         state.close()
 

@@ -49,8 +49,6 @@ CHECKPOINT = "last"
 MIN_STEPS = 100
 MIN_WINDOWS = 8
 TOP = 10
-WHOLE = 20_000
-"""Rows up to which a step makes the vectors of all items, and not only of those that it needs."""
 
 
 class TowerFitConfig(StrictConfig):
@@ -209,12 +207,7 @@ class TowerFitting(lightning.LightningModule):
         )
 
     def _vectors_of(self, *rows: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-        """Vectors of at least the given rows, float32 [n, D], and where each of the given rows stands among them.
-
-        A small catalogue goes through the item tower whole, because its attributes are laid out already.
-        """
-        if len(self.model.item_codes) <= WHOLE:
-            return self.model.item_vectors(), rows
+        """Vectors of the given rows, each made once, float32 [n, D], and where each of them stands among these."""
         distinct, places = torch.unique(torch.cat([one.flatten() for one in rows]), return_inverse=True)
         split = places.split([one.numel() for one in rows])
         return self.model.item_vectors(distinct), [at.view_as(one) for at, one in zip(split, rows, strict=True)]

@@ -77,6 +77,10 @@ class NotingConnections:
         """As without a deed."""
         return self._connections.ask(question)
 
+    def ask_patiently(self, question: Callable[[Any], T]) -> T:
+        """As without a deed."""
+        return self._connections.ask_patiently(question)
+
     def close(self) -> None:
         """Give back the connections."""
         self._connections.close()

@@ -37,6 +37,9 @@ class Calls(Protocol):
     def ask(self, question: Callable[["redis.Redis"], T]) -> T:
         """What one plain command returns."""
 
+    def ask_patiently(self, question: Callable[["redis.Redis"], T]) -> T:
+        """The same of commands that may take as long as a write."""
+
     def close(self) -> None:
         """Give back the connections."""
 
@@ -77,6 +80,11 @@ class Connections:
         """What one plain command returns, which reads."""
         with self._told():
             return question(self.reader)
+
+    def ask_patiently(self, question: Callable[["redis.Redis"], T]) -> T:
+        """What plain commands return, each of which may take as long as a write."""
+        with self._told():
+            return question(self.writer)
 
     def close(self) -> None:
         """Give back the connections; nothing is answered from then on."""

@@ -1,17 +1,25 @@
 """What a server's settings can lose of what was acknowledged, and how what was erased leaves its files."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 import redis
 
+from features.errors import StateError
+from serving.state.erasures import Scrubbed
+
 if TYPE_CHECKING:
     from redis import Redis
 
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.05
 """Between two looks at whether a rewrite has ended."""
+REWRITE_SECONDS = 600.0
+"""Longest wait for one; a gigabyte takes some ten seconds."""
+REWRITTEN = "written anew by the server once the rows were gone; whoever has its disk can search them, not this service"
+REFUSED = "the server refuses to write its files anew, so that they hold the person until it does so by itself"
+_WRITING = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
 
 _LOG = logging.getLogger("bentoml.tailorbird")
 _UNKNOWN = "the server does not say what it can lose (it refuses CONFIG GET): look at appendonly and appendfsync"
@@ -38,19 +46,67 @@ def may_lose(client: "Redis") -> str | None:
     return "; ".join(lost) or None
 
 
-def forget_on_disk(client: "Redis", patience: float) -> None:
-    """Let the server write its files anew, without what was deleted; it goes on with that in the background.
+def forget_on_disk(client: "Redis") -> Scrubbed:
+    """Let the server write its files anew, without what was deleted, and wait until it has.
 
-    A rewrite that runs already may hold it still, so that ours begins after it, if that takes at most `patience`
-    seconds. A server that others look after may refuse, and rewrites in its own time; both are told in the log.
+    A writing that runs already may hold it still, so that ours begins after it. A server that others look after may
+    refuse. Raises `StateError` when it fails or takes too long.
     """
-    end = monotonic() + patience
     try:
-        while client.info("persistence")["aof_rewrite_in_progress"] and monotonic() < end:
-            sleep(LOOK_SECONDS)
-        if client.info("persistence")["aof_enabled"]:
-            client.bgrewriteaof()
-        if client.config_get("save").get("save"):
-            client.bgsave(schedule=True)
+        log = bool(client.info("persistence")["aof_enabled"])
+        if log:
+            _written_anew(client, client.bgrewriteaof, "aof_last_bgrewrite_status")
+        snapshots = _keeps_snapshots(client)
+        if snapshots:
+            _written_anew(client, client.bgsave, "rdb_last_bgsave_status")
     except redis.ResponseError as error:
-        _LOG.warning("what was erased stays in the files of Redis until they are next rewritten: %s", error)
+        reason = str(error).partition(", with args")[0]
+        _LOG.warning("what was erased stays in the files of Redis until they are next rewritten: %s", reason)
+        return Scrubbed("not_reached", f"{REFUSED}: {reason}")
+    return Scrubbed("rewritten", REWRITTEN) if log or snapshots else Scrubbed("absent", "the server writes no files")
+
+
+def _keeps_snapshots(client: "Redis") -> bool:
+    """Whether the server writes snapshots by itself; one that does not say so is taken to."""
+    try:
+        return bool(client.config_get("save").get("save"))
+    except redis.ResponseError:
+        return True
+
+
+def _written_anew(client: "Redis", begin: Callable[[], Any], status: str) -> None:
+    """Begin a writing after the one that runs, and wait for its end."""
+    _wait(client)
+    while not _begun(begin):
+        _wait(client)
+    if _wait(client)[status] != "ok":
+        raise StateError(
+            "the server could not write its files anew", field="state", hint="Look at its log and its free disk."
+        )
+
+
+def _begun(begin: Callable[[], Any]) -> bool:
+    """Whether a writing began; not when somebody else's began a moment before."""
+    try:
+        begin()
+    except redis.ResponseError as error:
+        if "in progress" in str(error):
+            return False
+        raise
+    return True
+
+
+def _wait(client: "Redis") -> Mapping[str, Any]:
+    """What the server says of its files as soon as it writes none anew."""
+    end = monotonic() + REWRITE_SECONDS
+    while True:
+        found: Mapping[str, Any] = client.info("persistence")
+        if not any(found[one] for one in _WRITING):
+            return found
+        if monotonic() > end:
+            raise StateError(
+                f"the server is not done with writing its files anew after {REWRITE_SECONDS:.0f} seconds",
+                field="state",
+                hint="It is tried again.",
+            )
+        sleep(LOOK_SECONDS)

@@ -9,7 +9,7 @@ from typing import Any
 from features.errors import StateError
 from features.moments import DAY
 from features.tombstones import Tombstones
-from serving.state.erasures import PSEUDONYMS, RETRY_DAYS, Erasure, Receipt
+from serving.state.erasures import PSEUDONYMS, RETRY_DAYS, Erasure, Receipt, Scrubbed
 from serving.state.redis.connections import Calls
 from serving.state.redis.durability import forget_on_disk
 from serving.state.redis.marks import Marks
@@ -24,7 +24,6 @@ class RedisErasures:
 
     _connections: Calls
     _marks: Marks
-    _patience: float
 
     def erase(self, user_id: str | None, anonymous_id: str | None = None, *, moment: int) -> Erasure:
         self._marks.settle(self._connections)
@@ -76,13 +75,12 @@ class RedisErasures:
     def settle(self, name: str, value: str) -> str:
         return str(self._connections.write("settle", name, value))
 
-    def scrub(self, ids: Sequence[str]) -> None:  # noqa: ARG002 - the files are the server's
-        """As the protocol says, but that the server goes on with it by itself; `ids` matter not to it."""
-        self._connections.ask(lambda client: forget_on_disk(client, self._patience))
+    def scrub(self, ids: Sequence[str]) -> Scrubbed:  # noqa: ARG002 - the server writes all of its files anew
+        """As the protocol says; `ids` matter not to it."""
+        return self._connections.ask_patiently(forget_on_disk)
 
-    def remnants(self, ids: Sequence[str]) -> dict[str, int]:  # noqa: ARG002 - the files are the server's
-        """Nothing that can be told from here: the files are the server's."""
-        return {}
+    def remnants(self, ids: Sequence[str]) -> None:
+        """Nothing can be told from here: the files are the server's."""
 
     def _marks_of_events(self, persons: Sequence[Any], since: int) -> Iterator[str]:
         for _, _, flat in persons:

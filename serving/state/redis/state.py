@@ -28,7 +28,6 @@ class RedisState(RedisWrites, RedisErasures, RedisFacts):
 
     def __init__(self, place: RedisPlace, patience: float = 10.0, read_patience: float | None = None) -> None:
         """Open or make the store, with the patience that `Connections` has, in seconds."""
-        self._patience = patience
         self._plain = Connections(place, patience, read_patience)
         self._connections: Calls = self._plain
         self._marks = Marks()
