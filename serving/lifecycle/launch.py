@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from features.errors import ConfigError, StateError
 from serving.access.listening import check_listening
-from serving.bundle import verify_bundle
 from serving.lifecycle.opening import bundle_path, fetch_if_far, serving_config
+from serving.manifest import verify_bundle
 from serving.remote.settings import is_address
 from serving.retrieval.device import require_provider
 from serving.settings import pseudonyms_in

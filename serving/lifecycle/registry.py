@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from features.dataset import DatasetConfig
 from features.errors import BundleError
-from serving.bundle import dataset_of, verify_bundle
 from serving.desk.assignment import Split, new_key
 from serving.lifecycle.decisions import Decision, record, require_not_refused
 from serving.lifecycle.lock import in_turn
+from serving.manifest import read_json, verify_bundle
 
 REGISTRY = "registry.json"
 Beside: TypeAlias = Literal["canary", "shadow"]
@@ -176,6 +177,11 @@ def _parsed(content: dict[str, Any]) -> Pointer:
         None if canary is None else Canary(Path(canary["bundle"]), Split(float(canary["share"]), canary["key"])),
         None if shadow is None else Path(shadow),
     )
+
+
+def dataset_of(path: Path) -> DatasetConfig:
+    """What a bundle reads, without opening the rest. Raises BundleError when its schema is not there."""
+    return DatasetConfig.parse(read_json(path / "schema.json")["dataset"])
 
 
 def pointer_text(pointer: Pointer) -> str:

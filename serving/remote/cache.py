@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from features.errors import BundleError, RegistryError
-from serving.bundle import MANIFEST, read_manifest, verify_bundle
+from serving.manifest import MANIFEST, read_manifest, verify_bundle
 from serving.remote.address import Address
 
 BUNDLES = "bundles"

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from features.errors import RegistryError, TailorbirdError
 from serving.lifecycle.lock import only_one
-from serving.lifecycle.trial import NICE
 from serving.remote.address import Address
 from serving.remote.cache import Cache
 from serving.remote.pulling import pull
 
+NICE = 10
+"""Mostly what nobody else wants of the processor, as a bundle's trial."""
 FOLLOWING = ".following.lock"
 TROUBLE = "trouble.json"
 
@@ -81,8 +82,8 @@ def _ended(seconds: float) -> bool:
 
 def main(url: str, folder: str, keep: str, seconds: str) -> int:
     """Once, with the outcome told as JSON, when `seconds` are 0; else for as long as standard input is open."""
-    os.nice(NICE)
     if float(seconds) > 0:
+        os.nice(NICE)
         follow(url, Path(folder), int(keep), float(seconds))
         return 0
     failed = look_once(url, Path(folder), int(keep), suspicious=True)

@@ -53,6 +53,7 @@ class Follower:
     def look(self) -> None:
         """Start the process when nobody's follows. Raises RegistryError with what it says is wrong."""
         if self._process is not None and (status := self._process.poll()) is not None:
+            self._process.communicate()
             self._process = None
             if status:
                 raise RegistryError(f"the process that follows the registry ended with exit status {status}")

@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from features.errors import BundleError, RegistryError
-from serving.bundle import MANIFEST, verify_bundle
 from serving.lifecycle.decisions import DECISIONS
 from serving.lifecycle.lock import in_turn
 from serving.lifecycle.registry import REGISTRY, Pointer, pointer_text, read_pointer
+from serving.manifest import MANIFEST, verify_bundle
 from serving.remote.address import Address
 from serving.remote.cache import BUNDLES, CHANGING, Cache
 from serving.remote.pulling import PULLING, Found, look, pull

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,11 +17,10 @@ from uuid import uuid4
 import pytest
 
 from features.errors import BundleError, ConfigError, RegistryError
-from serving.bundle import MANIFEST, renew_manifest, seal, verify_bundle
 from serving.lifecycle.administration import make_canary, make_live, make_shadow, make_undone
-from serving.lifecycle.decisions import DECISIONS, Decision, decisions, record
+from serving.lifecycle.decisions import Decision, decisions, record
 from serving.lifecycle.registry import REGISTRY, Pointer, read_pointer
-from serving.remote import cache as caching
+from serving.manifest import MANIFEST, _encoded, _fingerprint, renew_manifest, seal, verify_bundle
 from serving.remote.address import Address
 from serving.remote.cache import BUNDLES, Cache
 from serving.remote.follower import look_once, trouble_of
@@ -29,7 +29,12 @@ from serving.remote.place import AtAddress, place_of
 from serving.remote.pulling import pull
 from serving.remote.settings import CacheConfig, cache_folder, is_address
 
-DATASET = {"events": {"path": "e.csv", "user_id": "u", "item_id": "i", "time": "t", "types": {"view": {"positive": True}}}}
+DATASET = {
+    "order": {"sequence": "position"},
+    "events": {"path": "events.csv"},
+    "types": {"view": {"weight": 1, "sign": "positive", "repeat": "never"}},
+}
+CLIENT = {"ACCESS_KEY_ID": "k", "SECRET_ACCESS_KEY": "s", "DEFAULT_REGION": "us-east-1", "MAX_ATTEMPTS": "1"}
 START_SECONDS = 30
 
 
@@ -43,17 +48,22 @@ def s3() -> Iterator[None]:
         port = one.getsockname()[1]
     server = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], stderr=subprocess.DEVNULL)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("ENDPOINT_URL", f"http://127.0.0.1:{port}"), ("ACCESS_KEY_ID", "k"),
-                            ("SECRET_ACCESS_KEY", "s"), ("DEFAULT_REGION", "eu-west-1"), ("MAX_ATTEMPTS", "1")):  # fmt: skip
+        for name, value in CLIENT.items():
             patch.setenv(f"AWS_{name}", value)
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
         deadline = time.monotonic() + START_SECONDS
-        while socket.socket().connect_ex(("127.0.0.1", port)):
+        while not listening(port):
             assert server.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
         yield
     server.terminate()
     server.wait(10)
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(params=["memory", "file", pytest.param("s3", marks=pytest.mark.slow)])
@@ -178,9 +188,7 @@ def refused(method: Callable[..., Any], ending: str) -> Callable[..., Any]:
     return tried
 
 
-def test_a_wrong_hash_never_takes_the_live_ones_place(
-    machines: Machines, new_bundle: Callable[[str], Path]
-) -> None:
+def test_a_wrong_hash_never_takes_the_live_ones_place(machines: Machines, new_bundle: Callable[[str], Path]) -> None:
     machines.promote(new_bundle("first"))
     live, second = machines.served().live, new_bundle("second")
     machines.promote(second)
@@ -201,14 +209,13 @@ def test_another_bundle_under_a_fingerprint_is_refused(machines: Machines, new_b
         pull(machines.address, machines.cache, 1)
 
 
+@pytest.mark.parametrize("url", ["memory"], indirect=True)
 @pytest.mark.parametrize("name", ["../outside", "/outside", "a/../../outside", "a\\..\\outside", "a//b"])
 def test_a_manifest_that_climbs_out_of_its_folder_writes_nothing(
     machines: Machines, new_bundle: Callable[[str], Path], name: str
 ) -> None:
     bundle = new_bundle("first")
     content = json.loads((bundle / MANIFEST).read_bytes())
-    from serving.bundle import _encoded, _fingerprint
-
     content["files"][name] = "0" * 64
     content["fingerprint"] = _fingerprint(content)
     target = f"{BUNDLES}/{content['fingerprint']}"
@@ -219,6 +226,7 @@ def test_a_manifest_that_climbs_out_of_its_folder_writes_nothing(
     assert not list(machines.cache.folder.parent.rglob("outside"))
 
 
+@pytest.mark.parametrize("url", ["memory"], indirect=True)
 @pytest.mark.parametrize("live", ["/etc", "../elsewhere", "bundles/../../x", "bundles/short", "other/" + "0" * 64])
 def test_a_pointer_that_climbs_out_is_refused(machines: Machines, live: str) -> None:
     machines.address.write(REGISTRY, json.dumps({"live": live, "previous": None}).encode())
@@ -226,6 +234,7 @@ def test_a_pointer_that_climbs_out_is_refused(machines: Machines, live: str) -> 
         pull(machines.address, machines.cache, 1)
 
 
+@pytest.mark.parametrize("url", ["memory"], indirect=True)
 @pytest.mark.parametrize("text", [b"", b"{", b'{"live": 3, "previous": null}', b"\xff"])
 def test_a_pointer_that_is_none_is_refused(machines: Machines, text: bytes) -> None:
     machines.address.write(REGISTRY, text)
@@ -282,9 +291,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(
     assert machines.served().live.exists()
 
 
-def test_the_cache_stays_bounded_and_keeps_what_is_named(
-    machines: Machines, new_bundle: Callable[[str], Path]
-) -> None:
+def test_the_cache_stays_bounded_and_keeps_what_is_named(machines: Machines, new_bundle: Callable[[str], Path]) -> None:
     made = [new_bundle(f"number-{number}") for number in range(5)]
     for bundle in made:
         machines.promote(bundle)
@@ -304,12 +311,16 @@ def test_who_comes_second_is_told_and_undoes_nothing(
     machines.promote(new_bundle("first"))
     other = AtAddress(machines.address, tmp_path / "other")
     second, third = new_bundle("second"), new_bundle("third")
-    with pytest.raises(RegistryError, match="changed by somebody else"), other.changing() as folder:
-        machines.promote(second)
-        record(Decision("refused", str(third), fingerprint(third), ("too slow",)), folder)
+
+    def refuse(meanwhile: Callable[[], object]) -> None:
+        with other.changing() as folder:
+            meanwhile()
+            record(Decision("refused", str(third), fingerprint(third), ("too slow",)), folder)
+
+    with pytest.raises(RegistryError, match="changed by somebody else"):
+        refuse(lambda: machines.promote(second))
     assert machines.served().live.name == fingerprint(second)
-    with other.changing() as folder:
-        record(Decision("refused", str(third), fingerprint(third), ("too slow",)), folder)
+    refuse(lambda: None)
     with pytest.raises(BundleError, match="too slow"):
         machines.promote(third)
 
@@ -395,9 +406,8 @@ def test_one_process_follows_for_all_workers_and_ends_with_its_own(
     for expected in ("second", "third"):
         for one in workers:
             one.look()
-        bundle = new_bundle(expected)
-        machines.promote(bundle)
-        until(lambda name=fingerprint(bundle): read_pointer(machines.cache.folder).live.name == name)
+        named = machines.promote(new_bundle(expected)).live.name
+        until(partial(served_is, machines.cache.folder, named))
         workers.pop(0).stop()
     (tmp_path / "address" / REGISTRY).write_text("{")
     last = Follower(url, machines.cache.folder, config)
@@ -406,6 +416,10 @@ def test_one_process_follows_for_all_workers_and_ends_with_its_own(
     with pytest.raises(RegistryError, match="is not a registry"):
         last.look()
     last.stop()
+
+
+def served_is(folder: Path, name: str) -> bool:
+    return read_pointer(folder).live.name == name
 
 
 def until(true: Callable[..., bool]) -> None:
@@ -440,5 +454,3 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RegistryError, match="cannot be made"):
         Cache(tmp_path / "file" / "cache")
-    assert caching.SPARE_BYTES > 0
-    assert DECISIONS

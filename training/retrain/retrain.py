@@ -22,10 +22,11 @@ from features.errors import BundleError, DataError, TailorbirdError
 from features.events import Tables
 from features.people import People
 from serving.access.administration import note
-from serving.bundle import open_bundle, verify_bundle
+from serving.bundle import open_bundle
 from serving.lifecycle.decisions import Decision, record
 from serving.lifecycle.lock import only_one
 from serving.lifecycle.registry import promote
+from serving.manifest import verify_bundle
 from serving.remote.place import Place, place_of
 from training.config import TrainingConfig, read_training_config
 from training.gate.gate import hold, newest_moments
