@@ -62,8 +62,11 @@ def retrain(
     runs: Path | str = "runs/retrain",
     registry: Path | str = "registry",
     tell: Callable[[str], None] = lambda _: None,
+    state: str | None = None,
 ) -> "Outcome":
     """Train on what is new, hold the candidate against the live bundle, and promote it or not.
+
+    `registry` is a folder or an address such as s3://bucket/prefix; decisions are noted in the audit log of a `state`.
 
     The answer's `exit` says which: PROMOTED, REFUSED, NOTHING_NEW or BUSY; its `line` in words. `tell` is given a line
     for each step. A call that was broken off is gone on with by the next one with the same `runs`. Raises ConfigError,
@@ -71,7 +74,7 @@ def retrain(
     """
     from training import calls
 
-    return calls.retrain(Path(config), Path(runs), Path(registry), tell)
+    return calls.retrain(Path(config), Path(runs), registry, tell, state)
 
 
 def tune(

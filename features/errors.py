@@ -53,3 +53,9 @@ class StateError(TailorbirdError):
     """The store of what is known of people did not answer."""
 
     code = "state_unavailable"
+
+
+class RegistryError(TailorbirdError):
+    """The address at which a registry lies did not answer, or was changed by somebody else meanwhile."""
+
+    code = "registry_unavailable"

@@ -56,6 +56,11 @@ BUNDLE_REFUSED = Gauge(
     "1 while the registry names a bundle that a worker refused.",
     multiprocess_mode="livemax",
 )
+REGISTRY_TROUBLE = Gauge(
+    "tailorbird_registry_trouble",
+    "1 while the address of the registry does not answer, or names a bundle that cannot be had from it.",
+    multiprocess_mode="livemax",
+)
 SWAPS = Counter("tailorbird_swaps", "Bundles that took another's place, or were refused, by worker.", ["outcome"])
 CANARY_SHARE = Gauge(
     "tailorbird_canary_share",

@@ -12,6 +12,7 @@ from features.pseudonyms import Pseudonyms, PseudonymsConfig, pseudonyms_of, pse
 from features.strict import StrictConfig, read_yaml
 from serving.access.settings import AccessConfig
 from serving.person.settings import PrivacyConfig, RetentionConfig
+from serving.remote.settings import CacheConfig
 from serving.retrieval.device import Device
 from serving.telemetry.settings import LoggingConfig, TracingConfig
 
@@ -59,6 +60,8 @@ class ServingConfig(StrictConfig):
 
     consent: ConsentRules = OPT_IN
     """What it means, by purpose, that a live person never answered. By default they have not agreed."""
+    cache: CacheConfig = CacheConfig()
+    """What is kept here of a registry that lies at an address."""
     device: Device = "cpu"
     """Where user tower and ranker run and items are searched. `cuda` needs a GPU and `requirements/serving-gpu.txt`, or
     is refused; each worker holds its own copy of the item vectors there."""

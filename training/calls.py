@@ -19,11 +19,13 @@ def train(config: Path, run: Path | None = None, frames: "Frames | None" = None)
     return run_training(settings, folder, run or fresh_run(config), frames)
 
 
-def retrain(config: Path, runs: Path, registry: Path, tell: Callable[[str], None]) -> "Outcome":
+def retrain(
+    config: Path, runs: Path, registry: Path | str, tell: Callable[[str], None], state: str | None = None
+) -> "Outcome":
     """As `tailorbird.retrain`."""
     from training.retrain.retrain import retrain as bring_up_to_date
 
-    return bring_up_to_date(config, runs, registry, tell)
+    return bring_up_to_date(config, runs, registry, tell, state)
 
 
 def tune(

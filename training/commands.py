@@ -8,6 +8,9 @@ import click
 
 from serving.commands.options import CONFIG, FOLDER, REGISTRY
 
+AUDIT = click.option(
+    "--state", envvar="TAILORBIRD_STATE", help="URL of a state in whose audit log decisions are noted; none by default."
+)
 COMMAND = Path(__file__).resolve().parents[1] / "tailorbird.py"
 RUNS = "Folder that holds the runs and remembers them."
 
@@ -100,14 +103,15 @@ def train_(config: Path, run: Path | None) -> None:
 @CONFIG
 @click.option("--runs", default="runs/retrain", show_default=True, type=click.Path(path_type=Path), help=RUNS)
 @REGISTRY
-def retrain_(config: Path, runs: Path, registry: Path) -> None:
-    """Bring the live bundle up to date, if a gate lets the new one pass.
+@AUDIT
+def retrain_(config: Path, runs: Path, registry: str, state: str | None) -> None:
+    """Bring the live bundle up to date, if a gate lets the new one pass; noted in the audit log of --state.
 
     Exit status: 0 promoted, 3 refused, 4 nothing new, 5 another run holds the lock, 1 an error.
     """
     from training.calls import retrain
 
-    outcome = retrain(config, runs, registry, tell=lambda line: click.echo(line, err=True))
+    outcome = retrain(config, runs, registry, lambda line: click.echo(line, err=True), state)
     if (page := outcome.page) is not None:
         click.echo(page.read_text(encoding="utf-8"))
     click.echo(outcome.line)
@@ -118,14 +122,16 @@ def retrain_(config: Path, runs: Path, registry: Path) -> None:
 @CONFIG
 @click.option("--runs", default="runs/retrain", show_default=True, type=click.Path(path_type=Path), help=RUNS)
 @REGISTRY
-def schedule_(config: Path, runs: Path, registry: Path) -> None:
+@AUDIT
+def schedule_(config: Path, runs: Path, registry: str, state: str | None) -> None:
     """Call `tailorbird retrain` at the moments of the config's `schedule` section, until it is stopped."""
     from training.config import read_training_config
     from training.retrain.schedule import run_schedule
 
     settings, _ = read_training_config(config)
-    places = ("--config", str(config), "--runs", str(runs), "--registry", str(registry))
-    command = (sys.executable, str(COMMAND), "retrain", *places)
+    places = ("--config", str(config), "--runs", str(runs), "--registry", registry)
+    noted = () if state is None else ("--state", state)
+    command = (sys.executable, str(COMMAND), "retrain", *places, *noted)
     run_schedule(settings.schedule, command, runs, lambda line: click.echo(line, err=True))
 
 

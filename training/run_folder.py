@@ -17,7 +17,7 @@ from features.errors import ConfigError
 from features.events import EventTable, Tables
 from features.people import People
 from features.schema import Schema
-from serving.bundle import fresh_staging
+from serving.manifest import fresh_staging
 from serving.ranking.ranker_inputs import feature_names
 from training.config import TrainingConfig
 from training.held_back import held_back_items

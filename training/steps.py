@@ -14,8 +14,9 @@ from features.errors import DataError
 from features.events import Tables
 from features.schema import Schema
 from features.vocabulary import RESERVED
-from serving.bundle import Bundle, assemble, fresh_staging, open_bundle, seal_bundle
+from serving.bundle import Bundle, assemble, open_bundle, seal_bundle
 from serving.golden import GOLDEN, record_golden
+from serving.manifest import fresh_staging
 from serving.pipeline import Pipeline
 from serving.ranking.ranker_inputs import fusion_weights
 from serving.retrieval.transitions import TransitionSettings

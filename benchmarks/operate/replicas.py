@@ -28,9 +28,9 @@ from benchmarks.operate.results import Row, about_now, put
 from benchmarks.person.redis_server import DURABLE, redis_program, running_redis
 from benchmarks.serving.servers import free_port
 from benchmarks.serving.world import world_of
-from serving.bundle import MANIFEST, renew_manifest
 from serving.lifecycle.launch import launch
 from serving.lifecycle.registry import promote, rollback
+from serving.manifest import MANIFEST, renew_manifest
 
 PATIENCE_SECONDS = 120.0
 TURNS = 30

@@ -17,8 +17,8 @@ from benchmarks.serving.plan import NotYetError, Plan
 from benchmarks.serving.samples import OK, Sample, answered, latency
 from benchmarks.serving.servers import Service, ask, memory_of_workers, tailorbird
 from benchmarks.serving.traffic import Call
-from serving.bundle import MANIFEST, renew_manifest, verify_bundle
 from serving.lifecycle.registry import promote
+from serving.manifest import MANIFEST, renew_manifest, verify_bundle
 
 BEFORE = 20.0
 """Seconds of traffic before the first swap."""

@@ -29,8 +29,9 @@ from features.vocabulary import RESERVED
 from models.ranker import Ranker
 from models.two_towers import TwoTowers
 from models.user_tower import UserTowerInputs
-from serving.bundle import FORMAT, Bundle, assemble, fresh_staging, open_bundle, seal_bundle
+from serving.bundle import Bundle, assemble, open_bundle, seal_bundle
 from serving.golden import GOLDEN, check_golden, record_golden
+from serving.manifest import FORMAT, fresh_staging
 from serving.pipeline import Pipeline
 from serving.ranking.ranker_inputs import feature_names, fusion_weights, ranker_rows
 from serving.retrieval.candidates import retrieve

@@ -196,6 +196,8 @@ class ReadyReply(Reply, frozen=True, kw_only=True):
     """Up to which change of items this worker answers."""
     refused: RefusedReply | None = None
     """Why a bundle that was promoted does not answer in this one's place."""
+    registry: str | None = None
+    """Why the registry's address is not followed, and since when: what was fetched before goes on."""
     canary: CompanionReply | None = None
     """What answers a share of the people in its place."""
     shadow: CompanionReply | None = None

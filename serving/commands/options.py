@@ -10,5 +10,5 @@ STATE = click.option(
     "--state", default="sqlite:///var/state.db", show_default=True, envvar="TAILORBIRD_STATE", help="URL of the state."
 )
 REGISTRY = click.option(
-    "--registry", default="registry", show_default=True, type=click.Path(path_type=Path), help="Registry folder."
+    "--registry", default="registry", show_default=True, help="Registry: a folder, or an address such as s3://…"
 )

@@ -14,13 +14,14 @@ import numpy as np
 
 from features.errors import BundleError
 from features.vocabulary import Vocabulary
-from serving.bundle import Bundle, fresh_staging, seal, verify_bundle
+from serving.bundle import Bundle
 from serving.catalogue import ALWAYS, Catalogue
 from serving.filters.attributes import Attributes
 from serving.filters.filterable import FilterableItems
 from serving.items.delta import Delta
 from serving.items.merged_attributes import merged_attributes
 from serving.items.snapshot import Snapshot
+from serving.manifest import fresh_staging, seal, verify_bundle
 from serving.retrieval.device_search import search_on
 from serving.retrieval.index import ItemIndex, renew_index
 from serving.retrieval.statistics import Statistics

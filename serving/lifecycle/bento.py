@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from features.errors import BundleError
-from serving.bundle import verify_bundle
+from serving.manifest import verify_bundle
 from serving.retrieval.device import Device
 
 ROOT = Path(__file__).parents[2]

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from features.errors import BundleError, StateError, TailorbirdError
-from serving.bundle import Bundle, read_manifest
+from serving.bundle import Bundle
 from serving.items.changes import up_to_date
 from serving.items.snapshot import Snapshot
 from serving.lifecycle.live import Live
 from serving.lifecycle.memory import Leaving, leave_alone
 from serving.lifecycle.registry import Canary, Pointer
+from serving.manifest import read_manifest
 from serving.metrics import SWAPS
 from serving.shadow.shadow import Shadow
 from serving.state.item_log import ItemLog

@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 from features.errors import ConfigError, StateError
 from serving.access.listening import check_listening
-from serving.bundle import verify_bundle
-from serving.lifecycle.opening import bundle_path, serving_config
+from serving.lifecycle.opening import bundle_path, fetch_if_far, serving_config
+from serving.manifest import verify_bundle
+from serving.remote.settings import is_address
 from serving.retrieval.device import require_provider
 from serving.settings import pseudonyms_in
 from serving.state import DEFAULT_URL, absolute_url, in_memory, open_as_kept, open_state
@@ -73,21 +74,22 @@ def environment_of(
     """The environment from which the service takes what it serves; paths are absolute, the bundle is verified."""
     given = {
         "TAILORBIRD_BUNDLE": bundle and str(Path(bundle).resolve()),
-        "TAILORBIRD_REGISTRY": registry and str(Path(registry).resolve()),
+        "TAILORBIRD_REGISTRY": registry and (str(registry) if is_address(registry) else str(Path(registry).resolve())),
         "TAILORBIRD_CONFIG": config and str(Path(config).resolve()),
         "TAILORBIRD_STATE": absolute_url(state),
         "TAILORBIRD_WORKERS": workers and str(workers),
     }
     ours = {name: value for name, value in given.items() if value}
-    verify_bundle(bundle_path(ours))
-    if in_memory(state) and serving_config(ours).workers > 1:
+    others = {name: value for name, value in os.environ.items() if name not in given}
+    environment = {"BENTOML_DO_NOT_TRACK": "True", **others, **ours}
+    fetch_if_far(environment)
+    verify_bundle(bundle_path(environment))
+    if in_memory(state) and serving_config(environment).workers > 1:
         raise ConfigError(
             "several workers cannot share a state in memory",
             field="state",
             hint="Name a file, such as sqlite:///var/state.db.",
         )
-    others = {name: value for name, value in os.environ.items() if name not in given}
-    environment = {"BENTOML_DO_NOT_TRACK": "True", **others, **ours}
     require_provider(serving_config(environment).device)
     _check_key(state, config)
     return environment

@@ -37,6 +37,9 @@ from serving.person import housekeeping
 from serving.person.housekeeping import Finisher, Keeper, check_retention
 from serving.person.reach import reach_of
 from serving.pipeline import Pipeline
+from serving.remote import following
+from serving.remote.following import Follower, fetch_registry
+from serving.remote.settings import cache_folder, is_address
 from serving.retrieval.device import Device
 from serving.settings import ServingConfig
 from serving.shadow.answering import Opened
@@ -83,10 +86,24 @@ def bundle_path(environment: Mapping[str, str] = os.environ) -> Path:
     if bundle:
         return Path(bundle)
     if registry:
-        return read_pointer(Path(registry)).live
+        return read_pointer(registry_folder(registry, environment)).live
     if PACKED_BUNDLE.is_dir():
         return PACKED_BUNDLE
     raise ConfigError("no bundle is named", hint="Set TAILORBIRD_BUNDLE or TAILORBIRD_REGISTRY.")
+
+
+def registry_folder(registry: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder of a registry: the one named, or the one that stands here for an address. Raises ConfigError."""
+    if not is_address(registry):
+        return Path(registry)
+    return cache_folder(registry, serving_config(environment).cache, environment)
+
+
+def fetch_if_far(environment: Mapping[str, str] = os.environ) -> None:
+    """Bring here what a registry at an address names. Raises BundleError, ConfigError or RegistryError when it must."""
+    registry = environment.get("TAILORBIRD_REGISTRY")
+    if registry and is_address(registry) and not environment.get("TAILORBIRD_BUNDLE"):
+        fetch_registry(registry, registry_folder(registry, environment), serving_config(environment).cache)
 
 
 def open_worker(environment: Mapping[str, str] = os.environ) -> Worker:
@@ -124,7 +141,9 @@ def guard_of(environment: Mapping[str, str], config: ServingConfig, keys: KeySto
 def _worker(
     environment: Mapping[str, str], config: ServingConfig, state: State, log: ItemLog, keys: KeyStore
 ) -> Worker:
-    path, registry = bundle_path(environment), environment.get("TAILORBIRD_REGISTRY")
+    fetch_if_far(environment)
+    address = environment.get("TAILORBIRD_REGISTRY")
+    path, registry = bundle_path(environment), registry_folder(address, environment) if address else None
     open_checked = partial(open_snapshot, log=log, newest_events=config.newest_events, device=config.device)
     snapshot = up_to_date(open_checked(path), log)
     guard = guard_of(environment, config, keys)
@@ -144,14 +163,16 @@ def _worker(
     )
     live = Live(snapshot, desk)
     leave_alone()
-    lock, url = machine_lock(Path(registry) if registry else path), environment.get("TAILORBIRD_STATE", DEFAULT_URL)
+    lock, url = machine_lock(registry or path), environment.get("TAILORBIRD_STATE", DEFAULT_URL)
     starter = None if in_memory(url) else MergeStarter(live, absolute_url(url), config.merge_items)
     trial = Trial(config.device)
     trial.passed(snapshot.main)
-    watcher = None
+    watcher = follower = None
     if registry:
         open_beside, new_shadow = partial(open_checked, trial=trial), _shadows(url, config)
-        watcher = RegistryWatcher(Path(registry), live, log, open_beside, lock, new_shadow, trial.stop)
+        watcher = RegistryWatcher(registry, live, log, open_beside, lock, new_shadow, trial.stop)
+    if registry and address and is_address(address):
+        follower = Follower(address, registry, config.cache)
     check_retention(config.retention, live.desk.schema.types, timed=live.desk.schema.timed)
     finisher = Finisher(state, reach, machine_lock(Path(f"{url}.erasing")), wall_clock)
     keeper = Keeper(state, config.retention, config.consent, machine_lock(Path(f"{url}.expiring")), wall_clock)
@@ -166,9 +187,10 @@ def _worker(
         Repeating("items", ItemFollower(live, log, open_checked).look, changes.LOOK_SECONDS),
         Repeating("merges", MergeMapper(live, log, lock).look, merging.LOOK_SECONDS),
         *([Repeating("merging", starter.look, merging.LOOK_SECONDS)] if starter else []),
+        *([Repeating("address", follower.look, following.LOOK_SECONDS)] if follower else []),
         *([Repeating("registry", watcher.look, swap.LOOK_SECONDS)] if watcher else []),
     ]
-    return Worker(live, guard, threads, watcher, starter, _told_losses(state))
+    return Worker(live, guard, threads, watcher, starter, _told_losses(state), follower)
 
 
 def _shadows(url: str, config: ServingConfig) -> Callable[[Path], Shadow]:
@@ -189,10 +211,10 @@ def _told_losses(state: State) -> str | None:
     return may_lose
 
 
-def _run_and_registry(bundle: Path, registry: str | None) -> list[Path]:
+def _run_and_registry(bundle: Path, registry: Path | None) -> list[Path]:
     """What an erasure searches by itself: the folder of the run that made the bundle, and the registry."""
     run = bundle.resolve().parent
-    return [*([run] if (run / "run.json").exists() else []), *([Path(registry)] if registry else [])]
+    return [*([run] if (run / "run.json").exists() else []), *([registry] if registry else [])]
 
 
 def open_snapshot(

@@ -7,16 +7,17 @@ before there were canary and shadow means that there are none.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from features.dataset import DatasetConfig
 from features.errors import BundleError
-from serving.bundle import dataset_of, verify_bundle
 from serving.desk.assignment import Split, new_key
 from serving.lifecycle.decisions import Decision, record, require_not_refused
 from serving.lifecycle.lock import in_turn
+from serving.manifest import read_json, verify_bundle
 
 REGISTRY = "registry.json"
 Beside: TypeAlias = Literal["canary", "shadow"]
@@ -44,6 +45,15 @@ class Pointer(NamedTuple):
         beside = (self.previous, self.canary and self.canary.bundle, self.shadow)
         return [self.live, *(one for one in beside if one is not None)]
 
+    def moved(self, place: Callable[[Path], Path]) -> "Pointer":
+        """The pointer with each bundle named by another path."""
+        return Pointer(
+            place(self.live),
+            self.previous and place(self.previous),
+            self.canary and self.canary._replace(bundle=place(self.canary.bundle)),
+            self.shadow and place(self.shadow),
+        )
+
     def without(self, *bundles: Path) -> "Pointer":
         """The pointer with these bundles taken out of the places beside live."""
         return self._replace(
@@ -67,7 +77,7 @@ def promote(bundle: Path, registry: Path, *, force: bool = False, why: str = "")
             return before
         record(Decision("promoted", str(live), fingerprint, (why,) if why else (), force), registry)
         after = Pointer(live) if before is None else before.without(live)._replace(live=live, previous=before.live)
-        return _write(after, registry)
+        return write_pointer(after, registry)
 
 
 def promote_canary(bundle: Path, registry: Path, share: float, *, force: bool = False, why: str = "") -> Pointer:
@@ -89,7 +99,7 @@ def promote_canary(bundle: Path, registry: Path, share: float, *, force: bool = 
         key = before.canary.split.key if before.canary and before.canary.bundle == target else new_key()
         why = f"share {share:g}{': ' if why else ''}{why}"
         record(Decision("canary", str(target), fingerprint, (why,), force), registry)
-        return _write(before.without(target)._replace(canary=Canary(target, Split(share, key))), registry)
+        return write_pointer(before.without(target)._replace(canary=Canary(target, Split(share, key))), registry)
 
 
 def promote_shadow(bundle: Path, registry: Path, *, why: str = "") -> Pointer:
@@ -102,7 +112,7 @@ def promote_shadow(bundle: Path, registry: Path, *, why: str = "") -> Pointer:
     with _changing(registry):
         before = _besides(target, registry)
         record(Decision("shadow", str(target), fingerprint, (why,) if why else ()), registry)
-        return _write(before.without(target)._replace(shadow=target), registry)
+        return write_pointer(before.without(target)._replace(shadow=target), registry)
 
 
 def end(place: Beside, registry: Path) -> Pointer:
@@ -113,11 +123,13 @@ def end(place: Beside, registry: Path) -> Pointer:
         if bundle is None:
             raise BundleError(f"{registry / REGISTRY} knows no {place}", hint="There is nothing to take away.")
         record(Decision("ended", str(bundle), "", (f"as {place}",)), registry)
-        return _write(pointer.without(bundle), registry)
+        return write_pointer(pointer.without(bundle), registry)
 
 
-def rollback(registry: Path) -> Pointer:
+def rollback(registry: Path, verify: Callable[[Path], dict[str, Any]] | None = None) -> Pointer:
     """Make the previous bundle live again and take canary and shadow away; a second rollback returns to this one.
+
+    `verify` gives the manifest of a bundle that is whole, or raises BundleError; every file is hashed by default.
 
     Where nothing was live before, canary and shadow alone are taken away. Raises BundleError when there is nothing to
     take back, or the previous bundle is damaged.
@@ -130,21 +142,27 @@ def rollback(registry: Path) -> Pointer:
                     f"{registry / REGISTRY} knows no previous bundle", hint="Promote another one instead."
                 )
             record(Decision("ended", str(pointer.live), "", ("canary and shadow, by a rollback",)), registry)
-            return _write(Pointer(pointer.live), registry)
-        manifest = verify_bundle(pointer.previous)
+            return write_pointer(Pointer(pointer.live), registry)
+        manifest = (verify or verify_bundle)(pointer.previous)
         record(Decision("rolled_back", str(pointer.previous), manifest["fingerprint"]), registry)
-        return _write(Pointer(pointer.previous, pointer.live), registry)
+        return write_pointer(Pointer(pointer.previous, pointer.live), registry)
 
 
 def read_pointer(registry: Path) -> Pointer:
     """The registry's content. Raises BundleError when it is absent or not readable."""
     path = registry / REGISTRY
     try:
-        return _parsed(json.loads(path.read_text(encoding="utf-8")))
+        return parsed_pointer(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise BundleError(f"no {REGISTRY} in {registry}", hint="Run `tailorbird promote BUNDLE` first.") from None
+
+
+def parsed_pointer(text: bytes, name: str) -> Pointer:
+    """What the text of a registry's file says. Raises BundleError when it is none, naming it."""
+    try:
+        return _parsed(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise BundleError(f"{path} is not a registry", hint="Promote a bundle again to rewrite it.") from None
+        raise BundleError(f"{name} is not a registry", hint="Promote a bundle again to rewrite it.") from None
 
 
 def _parsed(content: dict[str, Any]) -> Pointer:
@@ -161,14 +179,21 @@ def _parsed(content: dict[str, Any]) -> Pointer:
     )
 
 
-def _content(pointer: Pointer) -> dict[str, Any]:
+def dataset_of(path: Path) -> DatasetConfig:
+    """What a bundle reads, without opening the rest. Raises BundleError when its schema is not there."""
+    return DatasetConfig.parse(read_json(path / "schema.json")["dataset"])
+
+
+def pointer_text(pointer: Pointer) -> str:
+    """The text of a registry's file."""
     canary, shadow = pointer.canary, pointer.shadow
-    return {
+    content = {
         "live": str(pointer.live),
         "previous": None if pointer.previous is None else str(pointer.previous),
         **({"canary": {"bundle": str(canary.bundle), **canary.split._asdict()}} if canary else {}),
         **({"shadow": str(shadow)} if shadow else {}),
     }
+    return json.dumps(content, indent=1)
 
 
 def _allowed(bundle: Path, registry: Path, *, force: bool, why: str) -> str:
@@ -219,10 +244,11 @@ def _changing(registry: Path) -> Iterator[None]:
         yield
 
 
-def _write(pointer: Pointer, registry: Path) -> Pointer:
+def write_pointer(pointer: Pointer, registry: Path) -> Pointer:
+    """Replace what a folder's registry says, atomically and durably; whoever calls this has decided it."""
     fresh = registry / f".{REGISTRY}.{os.getpid()}"
     with fresh.open("w", encoding="utf-8") as file:
-        json.dump(_content(pointer), file, indent=1)
+        file.write(pointer_text(pointer))
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(registry / REGISTRY)

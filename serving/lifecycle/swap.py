@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 from features.errors import BundleError, StateError, TailorbirdError
-from serving.bundle import MANIFEST
 from serving.items.changes import up_to_date
 from serving.items.snapshot import Snapshot
 from serving.lifecycle.companions import Companions, Refusal, same_bundle
@@ -20,6 +19,7 @@ from serving.lifecycle.live import Live
 from serving.lifecycle.lock import only_one
 from serving.lifecycle.memory import Leaving, leave_alone
 from serving.lifecycle.registry import REGISTRY, read_pointer
+from serving.manifest import MANIFEST
 from serving.metrics import BUNDLE_REFUSED, SWAPS
 from serving.shadow.shadow import Shadow
 from serving.state.item_log import ItemLog

@@ -11,6 +11,7 @@ from serving.lifecycle.companions import Refusal
 from serving.lifecycle.live import Live
 from serving.lifecycle.repeating import Repeating
 from serving.lifecycle.swap import RegistryWatcher
+from serving.remote.following import Follower
 
 
 class Worker:
@@ -24,11 +25,12 @@ class Worker:
         watcher: RegistryWatcher | None = None,
         starter: MergeStarter | None = None,
         may_lose: str | None = None,
+        follower: Follower | None = None,
     ) -> None:
         """Starts the threads.
 
         `guard` says who may ask; `watcher` tells of bundles that were refused; `starter` may have a process of its own;
-        `may_lose` is what the store's settings let a crash take.
+        `may_lose` is what the store's settings let a crash take; `follower` follows a registry at an address.
         """
         self.guard = guard
         self._may_lose = may_lose
@@ -36,6 +38,7 @@ class Worker:
         self._threads = threads
         self._watcher = watcher
         self._starter = starter
+        self._follower = follower
         for thread in threads:
             thread.start()
 
@@ -57,6 +60,7 @@ class Worker:
             bundle=desk.bundle,
             item_changes=self._live.snapshot.number,
             refused=_refused(refusal),
+            registry=self._follower.trouble if self._follower else None,
             **self._companions(),
             degraded=None if answers else ["state"],
             may_lose=self._may_lose,
@@ -87,8 +91,9 @@ class Worker:
             thread.stop()
         if self._watcher:
             self._watcher.companions.stop()
-        if self._starter:
-            self._starter.stop()
+        for beside in (self._starter, self._follower):
+            if beside:
+                beside.stop()
         self.guard.close()
         self.desk.close()
 

@@ -11,8 +11,9 @@ import pytest
 from onnx import numpy_helper
 
 from features.errors import BundleError
-from serving.bundle import MANIFEST, open_bundle, renew_manifest, seal_bundle, verify_bundle
+from serving.bundle import open_bundle, seal_bundle
 from serving.golden import check_golden
+from serving.manifest import MANIFEST, renew_manifest, verify_bundle
 from serving.pipeline import Pipeline
 
 

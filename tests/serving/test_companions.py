@@ -12,7 +12,6 @@ from typing import Any, cast
 import pytest
 
 from serving.api.requests import RecommendRequest
-from serving.bundle import MANIFEST, renew_manifest
 from serving.desk.desk import Desk
 from serving.items.changes import ItemFollower
 from serving.items.snapshot import Snapshot
@@ -22,6 +21,7 @@ from serving.lifecycle.opening import open_snapshot
 from serving.lifecycle.registry import end, promote, promote_canary, promote_shadow, rollback
 from serving.lifecycle.swap import RegistryWatcher
 from serving.lifecycle.worker import Worker
+from serving.manifest import MANIFEST, renew_manifest
 from serving.state import ItemLog, State
 from serving.state.item_log import ItemEdit
 

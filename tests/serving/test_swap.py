@@ -15,7 +15,6 @@ import pytest
 from features.errors import StateError
 from serving.api.replies import ListReply, RefusedReply
 from serving.api.requests import RecommendRequest
-from serving.bundle import MANIFEST, renew_manifest
 from serving.desk.desk import Desk
 from serving.lifecycle.live import Live
 from serving.lifecycle.lock import only_one
@@ -23,6 +22,7 @@ from serving.lifecycle.opening import open_snapshot, open_worker
 from serving.lifecycle.registry import promote, rollback
 from serving.lifecycle.swap import RegistryWatcher, machine_lock
 from serving.lifecycle.worker import Worker
+from serving.manifest import MANIFEST, renew_manifest
 from serving.state import ItemLog, State
 
 ASKED = RecommendRequest(k=5)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from features.errors import BundleError
-from serving.bundle import open_verified, renew_manifest
+from serving.bundle import open_verified
 from serving.lifecycle.opening import open_snapshot
 from serving.lifecycle.trial import REMEMBERED, Trial, told_of
+from serving.manifest import renew_manifest
 from serving.state import ItemLog
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import tailorbird
-from serving.bundle import verify_bundle
+from serving.manifest import verify_bundle
 
 pytestmark = pytest.mark.slow
 

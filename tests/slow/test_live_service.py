@@ -13,10 +13,10 @@ import httpx
 import pytest
 import yaml
 
-from serving.bundle import MANIFEST, renew_manifest
 from serving.items.merged_files import merges_of
 from serving.lifecycle.launch import launch
 from serving.lifecycle.registry import promote, rollback
+from serving.manifest import MANIFEST, renew_manifest
 
 pytestmark = pytest.mark.slow
 

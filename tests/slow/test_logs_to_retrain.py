@@ -15,9 +15,9 @@ from click.testing import CliRunner
 
 from features.moments import HOUR, SECOND, to_text
 from features.people import People
-from serving.bundle import verify_bundle
 from serving.lifecycle.launch import launch
 from serving.lifecycle.registry import read_pointer
+from serving.manifest import verify_bundle
 from serving.state import load_tables_into_state, open_state
 from tailorbird import main
 from training.retrain.retrain import Exit, retrain

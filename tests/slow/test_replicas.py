@@ -23,9 +23,9 @@ import pytest
 import yaml
 
 from benchmarks.person.redis_server import DURABLE, redis_program, running_redis
-from serving.bundle import MANIFEST, renew_manifest
 from serving.items.merged_files import merges_of
 from serving.lifecycle.registry import promote, rollback
+from serving.manifest import MANIFEST, renew_manifest
 from serving.state import open_state
 
 pytestmark = pytest.mark.slow

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from features.errors import BundleError
-from serving.bundle import verify_bundle
 from serving.lifecycle.decisions import decisions
 from serving.lifecycle.registry import promote, read_pointer
+from serving.manifest import verify_bundle
 from tests.slow.two_deliveries import Shop
 from training.retrain.attempts import attempts
 from training.retrain.retrain import Exit

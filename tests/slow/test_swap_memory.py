@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from serving.bundle import MANIFEST, renew_manifest
+from serving.manifest import MANIFEST, renew_manifest
 
 pytestmark = pytest.mark.slow
 

@@ -13,6 +13,7 @@ import tailorbird
 from features.errors import BundleError, ConfigError, DataError
 from serving.lifecycle.lock import only_one
 from serving.lifecycle.registry import REGISTRY, promote, read_pointer
+from serving.remote.place import place_of
 from training.config import read_training_config
 from training.retrain import retrain as retraining
 from training.retrain.attempts import Attempt, attempts, tidy
@@ -209,7 +210,7 @@ def test_who_changes_the_live_bundle_meanwhile_makes_the_judgement_void(
 ) -> None:
     promote(trained.bundle, tmp_path / "registry")
     settings, base = read_training_config(config)
-    this = retraining.Retraining(settings, base, tmp_path / "runs", tmp_path / "registry", lambda _: None)
+    this = retraining.Retraining(settings, base, tmp_path / "runs", place_of(tmp_path / "registry"), lambda _: None)
     steps = retraining._Steps(this, begun(tmp_path / "runs", live=str(tmp_path / "before")))
     with pytest.raises(BundleError, match="Call it again"):
         steps._promote(tmp_path / "candidate")

@@ -21,10 +21,13 @@ from features.arrays import BoolArray
 from features.errors import BundleError, DataError, TailorbirdError
 from features.events import Tables
 from features.people import People
-from serving.bundle import open_bundle, verify_bundle
+from serving.access.administration import note
+from serving.bundle import open_bundle
 from serving.lifecycle.decisions import Decision, record
 from serving.lifecycle.lock import only_one
-from serving.lifecycle.registry import REGISTRY, promote, read_pointer
+from serving.lifecycle.registry import promote
+from serving.manifest import verify_bundle
+from serving.remote.place import Place, place_of
 from training.config import TrainingConfig, read_training_config
 from training.gate.gate import hold, newest_moments
 from training.gate.page import read_gate, write_gate
@@ -68,8 +71,10 @@ class Retraining:
     base: Path
     """Folder at which relative paths of the configuration start."""
     runs: Path
-    registry: Path
+    registry: Place
     tell: Tell
+    state: str | None = None
+    """URL of the store in whose audit log decisions are noted too."""
 
     @property
     def settings(self) -> str:
@@ -80,29 +85,33 @@ class Retraining:
     @cached_property
     def live(self) -> Path | None:
         """The live bundle. Raises BundleError when the registry points to one that is not there."""
-        if not (self.registry / REGISTRY).exists():
+        pointer = self.registry.pointer()
+        if pointer is None:
             return None
-        live = read_pointer(self.registry).live
+        live = pointer.live
         if not live.exists():
             raise BundleError(
-                f"the registry {self.registry} points to {live}, which is not there",
+                f"the registry {self.registry.name} points to {live}, which is not there",
                 hint="Promote a bundle that is, or roll back, before anything is compared with it.",
             )
         verify_bundle(live)
         return live
 
 
-def retrain(config: Path, runs: Path, registry: Path, tell: Tell = lambda _: None) -> Outcome:
-    """Bring the live bundle of a registry up to date.
+def retrain(
+    config: Path, runs: Path, registry: Path | str, tell: Tell = lambda _: None, state: str | None = None
+) -> Outcome:
+    """Bring the live bundle of a registry up to date; the registry may be a folder or an address.
 
-    Raises ConfigError, DataError and BundleError; what was finished until then is not done again.
+    Decisions are noted in the audit log of a `state` too, before they hold. Raises ConfigError, DataError, BundleError,
+    RegistryError and StateError; what was finished until then is not done again.
     """
     settings, base = read_training_config(config)
     runs.mkdir(parents=True, exist_ok=True)
     with only_one(runs / "lock") as ours:
         if not ours:
             return Outcome(Exit.BUSY, f"another run holds {runs / 'lock'}; nothing was done")
-        return _run(Retraining(settings, base, runs, registry, tell))
+        return _run(Retraining(settings, base, runs, place_of(registry), tell, state))
 
 
 def _run(this: Retraining) -> Outcome:
@@ -125,7 +134,7 @@ def _run(this: Retraining) -> Outcome:
             f"the disk of {this.runs} is full",
             hint="Make room and call it again: it goes on after the last step that was finished.",
         ) from None
-    pointer = read_pointer(this.registry) if (this.registry / REGISTRY).exists() else None
+    pointer = this.registry.pointer()
     tidy(this.runs, config.retrain.keep, pointer.bundles if pointer else [])
     return outcome
 
@@ -240,19 +249,31 @@ class _Steps:
         return {"bundle": str(warm_bundle(self._config, self._tables, candidate, folder, epochs))}
 
     def _promote(self, bundle: Path) -> dict[str, Any]:
-        now = read_pointer(self._this.registry).live if (self._this.registry / REGISTRY).exists() else None
-        if now not in (self._live, bundle.resolve()):
+        pointer, registry = self._this.registry.pointer(), self._this.registry
+        now, admitted = pointer and pointer.live, registry.admitted(bundle)
+        if now not in (self._live, admitted.resolve()):
             raise BundleError(
                 f"the live bundle changed to {now} while the candidate was held against {self._live}",
                 hint="Call it again: the candidate is then held against the bundle that is live.",
             )
-        promote(bundle, self._this.registry, why=f"passed the gate, {self._attempt.folder / 'gate.md'}")
+        why = f"passed the gate, {self._attempt.folder / 'gate.md'}"
+        self._note("promote", bundle, why)
+        with registry.changing() as folder:
+            promote(admitted, folder, why=why)
         return {"decision": "promoted", "bundle": str(bundle)}
 
     def _refuse(self, candidate: Path, reasons: list[str]) -> dict[str, Any]:
         fingerprint = verify_bundle(candidate)["fingerprint"]
-        record(Decision("refused", str(candidate), fingerprint, tuple(reasons)), self._this.registry)
+        self._note("refuse", candidate, "; ".join(reasons))
+        with self._this.registry.changing() as folder:
+            record(Decision("refused", str(candidate), fingerprint, tuple(reasons)), folder)
         return {"decision": "refused", "bundle": str(candidate)}
+
+    def _note(self, action: str, bundle: Path, why: str) -> None:
+        """In the audit log, where there is one, as `promote` of the command line is."""
+        if self._this.state is not None:
+            registry = self._this.registry.name
+            note(self._this.state, action, bundle=str(bundle.resolve()), registry=registry, why=why, by="retrain")
 
     def _decided(self, result: dict[str, Any]) -> Outcome:
         bundle = Path(result["bundle"])
