@@ -24,7 +24,7 @@ STAGE_SECONDS = Histogram(
 )
 ANSWERS = Counter("tailorbird_answers", "Lists, by route and the bundle that made them.", ["route", "bundle"])
 ITEMS_SHOWN = Counter("tailorbird_items_shown", "Items of lists, by the source that ranks each best.", ["source"])
-DEGRADED = Counter("tailorbird_degraded", "Answers that had to do without something, by what it was.", ["without"])
+DEGRADED = Counter("tailorbird_degraded", "Answers that had to do without something, by what it was.", ["missing"])
 SHORTFALLS = Counter("tailorbird_shortfalls", "Lists with fewer items than wanted, by route.", ["route"])
 FILTER_PLANS = Counter(
     "tailorbird_filter_plans", "Lists with a filter, by how those that pass were searched.", ["plan"]

@@ -3,7 +3,7 @@
 R item rows, T history events, D embedding_dim.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,6 +13,7 @@ from features.arrays import BoolArray, FloatArray
 from features.histories import History, SequenceInputs, encode_history, history_vectors, sequence_inputs
 from features.person import Person, impersonal
 from features.schema import Schema
+from features.vocabulary import Lookup
 from serving.bundle import Bundle
 from serving.graph import Graph
 from serving.retrieval.bitmap import Bitmap
@@ -62,9 +63,10 @@ def situation(
     With a strength of 0 the person is nobody known, and what they hid still binds.
     """
     person = with_liked(bundle.schema, impersonal(person) if person.preferences.strength == 0 else person, moment)
-    eligible = open_to(bundle.schema, bundle.catalogue, person, moment, exclude)
+    known = Lookup(bundle.schema.items, _ids_of(person))
+    eligible = open_to(bundle.schema, bundle.catalogue, person, moment, exclude, known)
     eligible = without_hidden(bundle, person.preferences, eligible)
-    history = encode_history(bundle.schema, person, moment, bundle.settings.max_events)
+    history = encode_history(bundle.schema, person, moment, bundle.settings.max_events, known)
     vectors = history_vectors(bundle.catalogue.vectors, history)
     return Situation(
         bundle=bundle,
@@ -76,6 +78,13 @@ def situation(
         user_vector=user_vector(bundle.schema, bundle.user_tower, person, history, vectors, moment),
         transitions=bundle.transitions.query(history.item_rows),
     )
+
+
+def _ids_of(person: Person) -> Iterator[str]:
+    """Every item that the person did something with or took."""
+    yield from person.events.item_ids
+    if person.taken:
+        yield from person.taken.item_ids
 
 
 def user_vector(

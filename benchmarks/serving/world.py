@@ -194,8 +194,8 @@ def simulated_transitions(shop: Shop, rows: IntArray, n_rows: int, draw: np.rand
     return Transitions(
         indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         indices=indices,
-        evidence=evidence,
-        next_evidence=following.astype(np.float32),
+        evidence=evidence.astype(np.float16),
+        next_evidence=following.astype(np.float16),
         log_popularity=np.log(popularity + 1.0 / n_rows).astype(np.float32),
         settings=TransitionSettings(),
     )
