@@ -41,6 +41,14 @@ def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One file has the small world trained; the others that need it come last, so that no process waits for it."""
+    need = dict.fromkeys(item.path for item in items if "trained" in getattr(item, "fixturenames", ()))
+    first = next(iter(need), None)
+    items.sort(key=lambda item: item.path != first and 1 + (item.path in need))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("spark") and importlib.util.find_spec("pyspark") is None:
         pytest.skip("PySpark is not installed: `make test-spark` does that")
@@ -54,6 +62,7 @@ SMALL = {
     "ranker": {"hidden_dim": 16, "layers": 1},
     "ranker_fit": {"max_examples": 300, "epochs": 2},
     "evaluation": {"max_moments": 200},
+    "fairness": {"counterfactual_moments": 30},
 }
 """Sections of a configuration that trains in seconds; what it learns is not judged by these tests."""
 
