@@ -43,13 +43,15 @@ Code: TypeAlias = Literal[
     "history",
     "attribute",
     "context",
+    "interest",
+    "pinned",
     "popular",
     "trending",
     "new",
     "general",
 ]
-"""Kinds of reasons. Of the past: the item itself, one that it often follows, one that it is like, or another. general:
-nothing speaks for the item by itself."""
+"""Kinds of reasons. Of the past: the item itself, one that it often follows, one that it is like, or another. interest,
+pinned: what the person declared. general: nothing speaks for the item by itself."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Reason:
     last: int | None = None
     """Moment of the newest of them."""
     name: str | None = None
-    """Of the attribute or context column."""
+    """Of the attribute, of the person or of the item, or of the context column."""
     value: str | None = None
     """What is known there."""
     moment: int | None = None

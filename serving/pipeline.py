@@ -237,7 +237,7 @@ class Pipeline:
         if not plan.explains():
             return [[()] * len(order) for order in orders]
         reasons = [
-            reasons_for(one.here, one.candidates, order, one.scores, self._expected_values)
+            reasons_for(one, order, self._scores, self._expected_values)
             for one, order in zip(made, orders, strict=True)
         ]
         watch.lap("explain")

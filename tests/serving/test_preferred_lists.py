@@ -141,6 +141,35 @@ def test_pinned_interests_take_turns_in_each_five_places(pipeline: Pipeline, now
     assert all(one.sources[0] == "pinned" for one in mine)
 
 
+@pytest.mark.parametrize("code", ["interest", "pinned"])
+def test_what_was_declared_is_given_as_the_reason(pipeline: Pipeline, category: Category, now: int, code: str) -> None:
+    asked = Query(k=10, explain=True)
+    person = declared(Person(), interests=(category,), pinned=(category,) if code == "pinned" else ())
+    items = pipeline.recommend(person, asked, now).items
+    assert any(are_of(pipeline, [one.item_id for one in items], category))
+    fallen = []
+    for one in items:
+        told = [reason for reason in one.reasons if reason.code in ("interest", "pinned")]
+        if not are_of(pipeline, [one.item_id], category)[0]:
+            assert not told
+            continue
+        (reason,) = told
+        assert (reason.code, reason.name, reason.value) == (code, *category)
+        without = pipeline.explain(Person(), one.item_id, Query(k=10), now)
+        assert without.score is not None
+        assert reason.weight == pytest.approx(one.score - without.score, abs=1e-6)
+        fallen.append(reason.places)
+    assert min(fallen) >= 0
+    assert max(fallen) > 0
+
+
+def test_an_interest_is_no_reason_where_it_changes_nothing(pipeline: Pipeline, category: Category, now: int) -> None:
+    stated = declared(Person(), interests=(category,))
+    weak = replace(stated, preferences=replace(stated.preferences, strength=0.0))
+    items = pipeline.recommend(weak, Query(k=20, explain=True), now).items
+    assert not [reason for one in items for reason in one.reasons if reason.code == "interest"]
+
+
 def test_a_pin_moves_as_little_as_it_can() -> None:
     mask = np.zeros(12, dtype=bool)
     mask[[8, 11]] = True
