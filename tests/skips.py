@@ -42,7 +42,7 @@ class Skips:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if IN_CI and self.found:
             terminalreporter.section("skipped, which CI does not allow", red=True)
-            for line in self.found:
+            for line in sorted(self.found):  # several processes report in any order
                 terminalreporter.write_line(line)
 
 
