@@ -1,5 +1,6 @@
 """The array types that the packages pass to each other."""
 
+import mmap
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -34,3 +35,15 @@ def mapped(path: Path) -> "npt.NDArray[Any]":
     """
     array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return array.view(np.ndarray)
+
+
+def let_go(array: "npt.NDArray[Any]") -> None:
+    """Give back the memory of an array that `mapped` opened; what is asked for later is read from the file again.
+
+    Nothing happens to an array that lies in memory.
+    """
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap):
+        owner.madvise(mmap.MADV_DONTNEED)

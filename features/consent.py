@@ -15,8 +15,6 @@ from features.strict import StrictConfig
 
 ConsentAnswer: TypeAlias = Literal["granted", "denied"]
 ConsentState: TypeAlias = Literal["granted", "denied", "unknown"]
-BEGINNING = 0
-"""The moment of an answer that has none of its own: before all that a person says later."""
 MERGED = "merge: the stricter answer"
 """The source of an answer that two people get who turn out to be one."""
 

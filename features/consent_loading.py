@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from features.arrays import IntArray
 from features.columns import as_moments, as_values, id_text, ids_as_codes
-from features.consent import BEGINNING, ConsentAnswer
+from features.consent import ConsentAnswer
 from features.dataset import ConsentConfig, ConsentTable, DatasetConfig
 from features.errors import ConfigError, DataError
 from features.events import Strings
@@ -22,7 +22,7 @@ from features.imported_consent import ImportedConsent
 from features.pseudonymising import pseudonymised
 from features.pseudonyms import Pseudonyms, pseudonyms_of
 from features.reading import open_table
-from features.statements import Statement
+from features.statements import BEGINNING, Statement
 
 ANSWERS: Mapping[str, ConsentAnswer] = {
     **dict.fromkeys(("granted", "true", "yes", "1"), "granted"),

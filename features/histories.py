@@ -13,6 +13,7 @@ from features.arrays import ByRow, FloatArray, IntArray
 from features.moments import day_of_week, gap_codes, hour_of_day
 from features.person import NO_CONTEXT, Person
 from features.schema import Schema
+from features.vocabulary import Lookup
 
 
 class History(NamedTuple):
@@ -63,10 +64,15 @@ class SequenceInputs(NamedTuple):
         )
 
 
-def encode_history(schema: Schema, person: Person, moment: int, max_events: int) -> History:
-    """The newest `max_events` events on known items, none after `moment`; exposures are left out."""
+def encode_history(
+    schema: Schema, person: Person, moment: int, max_events: int, known: Lookup | None = None
+) -> History:
+    """The newest `max_events` events on known items, none after `moment`; exposures are left out.
+
+    `known` holds the rows of all ids in the events, where they were looked for before.
+    """
     past = person.events.until(moment)
-    rows = schema.items.rows(past.item_ids)
+    rows = (known or schema.items).rows(past.item_ids)
     types = schema.encode_types(past.types)
     kept = np.flatnonzero((rows > 1) & ~schema.exposure_codes[types])[-max_events:]
     return History(

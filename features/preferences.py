@@ -40,6 +40,8 @@ class Preferences:
     """No item of these is ever shown."""
     liked_items: tuple[tuple[str, int], ...] = ()
     """Ids with the moment since when, oldest first."""
+    counted: frozenset[str] = frozenset()
+    """Ids of liked items that stand among the events of the record by now, and nowhere else in it."""
     interests: tuple[Category, ...] = ()
     """Liked and pinned categories, the newest first."""
     pinned: tuple[Category, ...] = ()

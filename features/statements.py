@@ -7,7 +7,11 @@ ones are their history.
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from features.moments import to_text
+
 StatementKind: TypeAlias = Literal["consent", "preference"]
+BEGINNING = 0
+"""The moment of a statement that has none of its own: before all that a person says later."""
 
 
 class Statement(NamedTuple):
@@ -22,6 +26,11 @@ class Statement(NamedTuple):
     """From when it holds, ms since the epoch."""
     source: str
     """Who says so: `person`, `company`, or the name of the table that it came with."""
+
+
+def said_at(moment: int) -> str | None:
+    """When something was said, as RFC 3339 text; None where nobody knows."""
+    return None if moment == BEGINNING else to_text(moment)
 
 
 def in_force(statements: Iterable[Statement], moment: int) -> dict[tuple[StatementKind, str], Statement]:

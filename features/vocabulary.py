@@ -98,6 +98,18 @@ class Vocabulary:
         return cls((), SavedIds.load(directory))
 
 
+class Lookup:
+    """The rows of some ids, each looked for once, however often they are asked for."""
+
+    def __init__(self, vocabulary: Vocabulary, ids: Iterable[str]) -> None:
+        asked = list(dict.fromkeys(ids))
+        self._rows = dict(zip(asked, vocabulary.rows(asked).tolist(), strict=True))
+
+    def rows(self, outside: Sequence[str]) -> IntArray:
+        """Rows of any of these ids, int64 [n]; UNKNOWN for those that the vocabulary does not know."""
+        return np.fromiter(map(self._rows.__getitem__, outside), dtype=np.int64, count=len(outside))
+
+
 class SavedIds:
     """Ids in row order with their hashes, sorted, beside them: found by bisection and told apart by their text."""
 

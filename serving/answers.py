@@ -43,13 +43,16 @@ Code: TypeAlias = Literal[
     "history",
     "attribute",
     "context",
+    "liked",
+    "interest",
+    "pinned",
     "popular",
     "trending",
     "new",
     "general",
 ]
-"""Kinds of reasons. Of the past: the item itself, one that it often follows, one that it is like, or another. general:
-nothing speaks for the item by itself."""
+"""Kinds of reasons. Of the past: the item itself, one that it often follows, one that it is like, or another. liked,
+interest, pinned: what the person declared. general: nothing speaks for the item by itself."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Reason:
     places: int = 0
     """How many places further down the item would stand."""
     item_id: str | None = None
-    """The item of the person's own past."""
+    """The item of the person's own past, or one that they like."""
     title: str | None = None
     """That item's name."""
     times: int | None = None
@@ -70,7 +73,7 @@ class Reason:
     last: int | None = None
     """Moment of the newest of them."""
     name: str | None = None
-    """Of the attribute or context column."""
+    """Of the attribute, of the person or of the item, or of the context column."""
     value: str | None = None
     """What is known there."""
     moment: int | None = None

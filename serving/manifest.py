@@ -13,9 +13,10 @@ from typing import Any
 
 from features.errors import BundleError
 
-FORMAT = 4
+FORMAT = 5
 """2: the fingerprint covers the whole manifest, not the hashes of the files alone. 3: item ids, titles and orders are
-mapped files. 4: beside the index stands how many cells are searched for how many items."""
+mapped files. 4: beside the index stands how many cells are searched for how many items. 5: the evidence of transitions
+is float16."""
 MANIFEST = "manifest.json"
 HASHED_AT_ONCE = 4 * 2**20
 """Bytes between two moments at which hashing needs the interpreter's lock, for which requests would wait."""
@@ -23,7 +24,10 @@ _REQUIRED = ("fingerprint", "schema", "files")
 
 
 def seal(staging: Path, target: Path, manifest: dict[str, Any]) -> Path:
-    """The same for any directory of files that `verify_bundle` shall vouch for; `manifest` names their schema."""
+    """Hash every file of `staging`, write the manifest, which names their schema, and rename the whole into `target`.
+
+    Raises BundleError when `target` exists.
+    """
     if target.exists():
         raise BundleError(f"{target} exists, and a bundle never changes", hint="Write to a new directory.")
     _write_manifest(staging, {**manifest, "format": FORMAT})

@@ -20,12 +20,23 @@ REQUESTS_INSIDE = Gauge(
     "tailorbird_requests_inside", "Requests that wait or are worked on, by lane.", ["lane"], multiprocess_mode="livesum"
 )
 STAGE_SECONDS = Histogram(
-    "tailorbird_stage_seconds", "Time of one stage of a list, by stage.", ["stage"], buckets=_STAGE
+    "tailorbird_stage_seconds",
+    "Time of one stage of a list, by stage and the bundle that made it.",
+    ["stage", "bundle"],
+    buckets=_STAGE,
 )
 ANSWERS = Counter("tailorbird_answers", "Lists, by route and the bundle that made them.", ["route", "bundle"])
-ITEMS_SHOWN = Counter("tailorbird_items_shown", "Items of lists, by the source that ranks each best.", ["source"])
-DEGRADED = Counter("tailorbird_degraded", "Answers that had to do without something, by what it was.", ["without"])
-SHORTFALLS = Counter("tailorbird_shortfalls", "Lists with fewer items than wanted, by route.", ["route"])
+ITEMS_SHOWN = Counter(
+    "tailorbird_items_shown", "Items of lists, by the source that ranks each best, and bundle.", ["source", "bundle"]
+)
+DEGRADED = Counter(
+    "tailorbird_degraded",
+    "Answers that had to do without something, by what it was, and bundle.",
+    ["missing", "bundle"],
+)
+SHORTFALLS = Counter(
+    "tailorbird_shortfalls", "Lists with fewer items than wanted, by route and bundle.", ["route", "bundle"]
+)
 FILTER_PLANS = Counter(
     "tailorbird_filter_plans", "Lists with a filter, by how those that pass were searched.", ["plan"]
 )

@@ -14,7 +14,7 @@ from serving.access.settings import AccessConfig
 from serving.person.settings import PrivacyConfig, RetentionConfig
 from serving.remote.settings import CacheConfig
 from serving.retrieval.device import Device
-from serving.telemetry.settings import LoggingConfig
+from serving.telemetry.settings import LoggingConfig, TracingConfig
 
 
 class SourceSizes(StrictConfig):
@@ -98,6 +98,8 @@ class ServingConfig(StrictConfig):
     none of them is told in the first."""
     logging: LoggingConfig = LoggingConfig()
     """The service's own log."""
+    tracing: TracingConfig = TracingConfig()
+    """Traces of requests, for OpenTelemetry."""
     log_served: bool = True
     """Whether answers to people who allow measuring are logged: `after` and learning from what was shown need it."""
     shadow: ShadowConfig = ShadowConfig()

@@ -3,7 +3,7 @@
 R item rows, T history events, D embedding_dim.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,6 +13,7 @@ from features.arrays import BoolArray, FloatArray
 from features.histories import History, SequenceInputs, encode_history, history_vectors, sequence_inputs
 from features.person import Person, impersonal
 from features.schema import Schema
+from features.vocabulary import Lookup
 from serving.bundle import Bundle
 from serving.graph import Graph
 from serving.retrieval.bitmap import Bitmap
@@ -61,21 +62,46 @@ def situation(
 
     With a strength of 0 the person is nobody known, and what they hid still binds.
     """
-    person = with_liked(bundle.schema, impersonal(person) if person.preferences.strength == 0 else person, moment)
-    eligible = open_to(bundle.schema, bundle.catalogue, person, moment, exclude)
+    return situations(bundle, [(person, moment)], exclude, [passing])[0]
+
+
+def situations(
+    bundle: Bundle,
+    asked: Sequence[tuple[Person, int]],
+    exclude: Collection[str],
+    passing: Sequence[Bitmap | None],
+) -> list[Situation]:
+    """The same for several people at their moments, step by step over all of them; `passing` has one for each."""
+    schema, moments = bundle.schema, [moment for _, moment in asked]
+    people = [
+        with_liked(schema, impersonal(person) if person.preferences.strength == 0 else person, moment)
+        for person, moment in asked
+    ]
+    told = [(*one, Lookup(schema.items, _ids_of(one[0]))) for one in zip(people, moments, strict=True)]
+    eligible = [_eligible(bundle, *one, exclude, rows) for one, rows in zip(told, passing, strict=True)]
+    most = bundle.settings.max_events
+    histories = [encode_history(schema, person, moment, most, known) for person, moment, known in told]
+    vectors = [history_vectors(bundle.catalogue.vectors, history) for history in histories]
+    inputs = [sequence_inputs(schema, *one) for one in zip(people, histories, moments, strict=True)]
+    found = [user_vectors(bundle.user_tower, [one], [own])[0] for one, own in zip(inputs, vectors, strict=True)]
+    following = [bundle.transitions.query(history.item_rows) for history in histories]
+    parts = zip(people, moments, histories, eligible, vectors, found, following, strict=True)
+    return [Situation(bundle, *one) for one in parts]
+
+
+def _eligible(
+    bundle: Bundle, person: Person, moment: int, known: Lookup, exclude: Collection[str], passing: Bitmap | None
+) -> Eligible:
+    eligible = open_to(bundle.schema, bundle.catalogue, person, moment, exclude, known)
     eligible = without_hidden(bundle, person.preferences, eligible)
-    history = encode_history(bundle.schema, person, moment, bundle.settings.max_events)
-    vectors = history_vectors(bundle.catalogue.vectors, history)
-    return Situation(
-        bundle=bundle,
-        person=person,
-        moment=moment,
-        history=history,
-        eligible=eligible if passing is None else eligible.among(passing),
-        history_vectors=vectors,
-        user_vector=user_vector(bundle.schema, bundle.user_tower, person, history, vectors, moment),
-        transitions=bundle.transitions.query(history.item_rows),
-    )
+    return eligible if passing is None else eligible.among(passing)
+
+
+def _ids_of(person: Person) -> Iterator[str]:
+    """Every item that the person did something with or took."""
+    yield from person.events.item_ids
+    if person.taken:
+        yield from person.taken.item_ids
 
 
 def user_vector(

@@ -1,15 +1,14 @@
 """What holds for every test: BentoML stays at home, hypothesis is repeatable, and CI has no silent skip.
 
-With `CI=true` a skipped test fails the run, unless it is marked `gpu` or `spark`: what a machine cannot test
-is then said aloud instead of passing as green. A test marked so skips in the test or a fixture, never at
-import, where pytest does not yet know its marks.
+A test that is marked `gpu` or `spark` skips in the test or a fixture, never at import, where pytest does not yet
+know its marks.
 """
 
 import importlib.util
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import hypothesis
 import pytest
@@ -19,13 +18,10 @@ from filelock import FileLock
 
 from features.events import Tables
 from features.tables import load_tables
+from tests.skips import IN_CI, refuse_skips_in_ci
 from training.config import TrainingConfig, read_training_config
 from training.run import train
 from training.simulator import SimulatorSettings, simulate
-
-IN_CI = os.environ.get("CI") == "true"
-MAY_SKIP = ("gpu", "spark")
-SKIPPED = pytest.StashKey[list[str]]()
 
 if IN_CI:
     hypothesis.settings.register_profile("tailorbird", deadline=None, derandomize=True, database=None)
@@ -35,10 +31,7 @@ else:
 
 def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("tailorbird")
-    skips = Skips()
-    config.stash[SKIPPED] = skips.found
-    if not hasattr(config, "workerinput"):  # a process of pytest-xdist reports to the one that started it
-        config.pluginmanager.register(skips)
+    refuse_skips_in_ci(config)
     home = tempfile.TemporaryDirectory(prefix="tailorbird-bentoml-", ignore_cleanup_errors=True)
     config.add_cleanup(home.cleanup)
     os.environ["BENTOML_HOME"] = home.name
@@ -48,44 +41,17 @@ def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One file has the small world trained; the others that need it come last, so that no process waits for it."""
+    need = dict.fromkeys(item.path for item in items if "trained" in getattr(item, "fixturenames", ()))
+    first = next(iter(need), None)
+    items.sort(key=lambda item: item.path != first and 1 + (item.path in need))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("spark") and importlib.util.find_spec("pyspark") is None:
         pytest.skip("PySpark is not installed: `make test-spark` does that")
-
-
-class Skips:
-    """Collects what was skipped, where the reports of all processes come together."""
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        expected = hasattr(report, "wasxfail") or any(mark in report.keywords for mark in MAY_SKIP)
-        if report.skipped and not expected:
-            self.found.append(f"{report.nodeid}: {_reason(report.longrepr)}")
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        line = f"{report.nodeid}: {_reason(report.longrepr)}"
-        if report.skipped and line not in self.found:  # every process collects everything
-            self.found.append(line)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    passed = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-    if IN_CI and passed and session.config.stash[SKIPPED]:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if IN_CI and config.stash[SKIPPED]:
-        terminalreporter.section("skipped, which CI does not allow", red=True)
-        for line in config.stash[SKIPPED]:
-            terminalreporter.write_line(line)
-
-
-def _reason(longrepr: Any) -> str:
-    """The reason of a skip, which pytest keeps as (path, line, reason)."""
-    return str(longrepr[2] if isinstance(longrepr, tuple) else longrepr)
 
 
 SMALL = {
@@ -96,6 +62,7 @@ SMALL = {
     "ranker": {"hidden_dim": 16, "layers": 1},
     "ranker_fit": {"max_examples": 300, "epochs": 2},
     "evaluation": {"max_moments": 200},
+    "fairness": {"counterfactual_moments": 30},
 }
 """Sections of a configuration that trains in seconds; what it learns is not judged by these tests."""
 

@@ -16,7 +16,7 @@ from training.export.index_config import IndexConfig
 from training.gate.config import GateConfig, require_askable
 from training.ranker.fit import RankerFitConfig
 from training.retrain.config import RetrainConfig, ScheduleConfig
-from training.towers.fit import TowerFitConfig
+from training.towers.config import TowerFitConfig
 
 
 class EvaluationConfig(StrictConfig):

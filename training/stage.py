@@ -34,7 +34,8 @@ from training.export.search import export_search
 from training.moments import wanted_turns
 from training.statistics import fit_statistics, item_rows
 from training.towers.data import ValidationPerson, tower_data
-from training.towers.fit import FittedTowers, fit_towers
+from training.towers.fit import fit_towers
+from training.towers.fitted import FittedTowers
 from training.towers.start import WEIGHTS, Start, save_weights
 from training.transitions.fit import fit_transitions
 

@@ -21,8 +21,9 @@ import torch
 
 from features.arrays import IntArray
 from models.config import TowerConfig
+from training.towers.config import TowerFitConfig
 from training.towers.data import TowerData
-from training.towers.fit import TowerFitConfig, batch_plan
+from training.towers.fit import batch_plan
 
 FORWARD_AND_BACKWARD = 3
 MATRIX = 2_048

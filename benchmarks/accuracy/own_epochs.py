@@ -17,8 +17,10 @@ from features.events import EventTable
 from features.tables import load_tables
 from training.config import read_training_config
 from training.stage import item_codes, schema_of
+from training.towers.config import TowerFitConfig
 from training.towers.data import tower_data
-from training.towers.fit import TowerFitConfig, fit_towers, narrow_type
+from training.towers.fit import fit_towers
+from training.towers.training_step import narrow_type
 
 EPOCHS = 3
 

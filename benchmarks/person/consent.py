@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
-from features.consent import BEGINNING, Purpose
-from features.statements import Statement
+from features.consent import Purpose
+from features.statements import BEGINNING, Statement
 from serving.api.requests import RecommendRequest
 from serving.bundle import open_bundle
 from serving.desk.desk import Desk

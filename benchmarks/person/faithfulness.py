@@ -168,15 +168,16 @@ def _wilson(share: float, cases: int, z: float = 1.96) -> tuple[float, float]:
 @click.option("--people", "count", default=500, show_default=True, help="How many people to ask.")
 @click.option("--name", default="simulator", show_default=True, help="Of the row in faithfulness.json.")
 @click.option("--run", default="var/bench/person", show_default=True, type=click.Path(path_type=Path))
-def main(bundle: Path | None, config: Path | None, count: int, name: str, run: Path) -> None:
+@click.option("--results", default=HERE, type=click.Path(path_type=Path), help="Folder of the figures and RESULTS.md.")
+def main(bundle: Path | None, config: Path | None, *, count: int, name: str, run: Path, results: Path) -> None:
     """Measure, print, and keep the figures; without a bundle and its config, of a simulated world in the run folder."""
     if bundle is None or config is None:
         bundle, config = simulated(run)
     read, folder = read_training_config(config)
     people = People(read.dataset, load_tables(read.dataset, folder))
-    about = about_now("", f"python -m benchmarks.person.faithfulness --people {count} --name {name}")
+    about = about_now("", f"python -m benchmarks.person.faithfulness --people {count} --name '{name}'")
     row = measure(Pipeline(open_bundle(bundle)), people, count).row()
-    put(HERE, "faithfulness", name, {**row, "about": about}, FILE)
+    put(results, "faithfulness", name, {**row, "about": about}, FILE)
     click.echo(json.dumps(row, indent=1))
 
 

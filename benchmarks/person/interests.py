@@ -1,8 +1,10 @@
 """Whether interests alone make a useful list for somebody without a history; and accuracy by group, from the report.
 
 A person of the simulated world stands for a newcomer: they have no event and no attribute, and name the categories that
-they turned to most in the first half of their past. Lists are judged by the items that they took in the second half,
-beside the list of a stranger who names nothing, which is what is popular, and beside items drawn evenly.
+they turned to most in the first half of their past, as at a sign-up: of an attribute with a dozen values or so. (Of one
+with two values everybody names both, and has said nothing.) Lists are judged by the items that they took in the
+second half, beside the list of a stranger who names nothing, which is what is popular, and beside items drawn
+evenly.
 """
 
 import json
@@ -35,6 +37,8 @@ K = 20
 NAMED = 2
 """Categories that a newcomer names."""
 FEWEST_EVENTS = 8
+MOST_VALUES = 50
+"""An attribute with more is nothing that somebody chooses from at a sign-up."""
 DRAWS = 2_000
 """Of the bootstrap over people."""
 LISTS = ("interests", "popular", "random")
@@ -42,6 +46,7 @@ LISTS = ("interests", "popular", "random")
 
 def measure(pipeline: Pipeline, people: People, count: int, seed: int = 0) -> dict[str, Any]:
     """Recall@20 of the three lists, and how much interests gain on popularity, with 95 % intervals over people."""
+    attribute, _, values = _categorical(pipeline.bundle.schema)
     moment, draw = pipeline.bundle.statistics.newest + 1, np.random.default_rng(seed)
     known = [user for user in people.user_ids if len(people.person(user).events) >= FEWEST_EVENTS]
     asked = [str(one) for one in draw.permutation(known)[:count]]
@@ -58,13 +63,15 @@ def measure(pipeline: Pipeline, people: People, count: int, seed: int = 0) -> di
     gains = recalls[:, 0] - recalls[:, 1]
     return {
         "people": len(asked),
+        "attribute": attribute,
+        "values": len(values),
         **{name: _interval(recalls[:, place], draw) for place, name in enumerate(LISTS)},
         "interests minus popular": _interval(gains, draw),
     }
 
 
 def named(pipeline: Pipeline, item_ids: Sequence[str]) -> tuple[Category, ...]:
-    """The categories that the items have most, of the first attribute that has one value an item."""
+    """The categories that the items have most."""
     schema, codes = pipeline.bundle.schema, pipeline.bundle.catalogue.codes
     name, column, values = _categorical(schema)
     rows = schema.items.rows(item_ids)
@@ -74,13 +81,17 @@ def named(pipeline: Pipeline, item_ids: Sequence[str]) -> tuple[Category, ...]:
 
 
 def _categorical(schema: Schema) -> tuple[str, int, Sequence[str]]:
-    """Name, place among the codes and values of that attribute."""
-    column = 0
+    """Of the attributes with one value an item the one with most values to choose from: name, place, values."""
+    found, column = [], 0
     for field in schema.item_fields:
-        if field.role == "categorical":
-            return field.name, column, list(field.vocabulary.ids)
+        if field.role == "categorical" and len(field.vocabulary) <= MOST_VALUES:
+            found.append((field.name, column, list(field.vocabulary.ids)))
         column += field.width
-    raise click.ClickException("items have no categorical attribute to be interested in")
+    if not found:
+        raise click.ClickException(
+            f"items have no categorical attribute of at most {MOST_VALUES} values to choose from"
+        )
+    return max(found, key=lambda one: len(one[2]))
 
 
 def _list(pipeline: Pipeline, person: Person, moment: int) -> list[str]:
@@ -121,7 +132,7 @@ def main(bundle: Path | None, config: Path | None, *, count: int, name: str, run
         bundle, config = simulated(run)
     read, folder = read_training_config(config)
     people = People(read.dataset, load_tables(read.dataset, folder))
-    about = about_now("", f"python -m benchmarks.person.interests --people {count} --name {name}")
+    about = about_now("", f"python -m benchmarks.person.interests --people {count} --name '{name}'")
     row = measure(Pipeline(open_bundle(bundle)), people, count)
     put(results, "interests", name, {**row, "about": about}, FILE)
     put(results, "groups", name, {"groups": groups(bundle.resolve().parent / "report.json"), "about": about}, FILE)

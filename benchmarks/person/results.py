@@ -59,7 +59,9 @@ def page(content: dict[str, Any]) -> Iterator[str]:
         yield from _crashes(crashes)
     if reasons:
         yield from _faithfulness(reasons)
-    interests, groups = (content.get(one, {}) for one in ("interests", "groups"))
+    interests, groups, hidden = (content.get(one, {}) for one in ("interests", "groups", "hidden"))
+    if hidden:
+        yield from _hidden(hidden)
     if interests:
         yield from _interests(interests)
     if groups:
@@ -69,7 +71,9 @@ def page(content: dict[str, Any]) -> Iterator[str]:
             **{f"stores, {name}": row for name, row in stores.items()},
             **{f"crashes, {name}": row for name, row in crashes.items()},
             **{f"reasons, {name}": row for name, row in reasons.items()},
-            **{f"interests and groups, {name}": row for name, row in interests.items()},
+            **{f"hidden categories, {name}": row for name, row in hidden.items()},
+            **{f"interests, {name}": row for name, row in interests.items()},
+            **{f"groups, {name}": row for name, row in groups.items()},
         }
     )
 
@@ -122,15 +126,42 @@ def _faithfulness(rows: dict[str, Any]) -> Iterator[str]:
     yield from _table(head, ([name, *(f"{row[one]:g}" for one in (*columns, *falls))] for name, row in rows.items()))
 
 
+def _hidden(rows: dict[str, Any]) -> Iterator[str]:
+    yield from ("", "## Hidden categories", "")
+    yield "Milliseconds of a list of 20 in one process, without HTTP: the first time, when no bitmap was kept, and"
+    yield "again. The cache of bitmaps is bounded, and shared with filters; `found`: the share of bitmaps that it had."
+    yield ""
+    columns = ("first_ms", "again_ms", "again_p99_ms", "cache_mb", "kept", "found")
+    head = ["items", "who", "first, p50", "again, p50", "again, p99", "cache, MB", "bitmaps", "found"]
+    yield from _table(
+        head,
+        (
+            [name, one["who"], *(f"{one[key]:,g}" for key in columns)]
+            for name, row in rows.items()
+            for one in row["rows"]
+        ),
+    )
+
+
 def _interests(rows: dict[str, Any]) -> Iterator[str]:
     yield from ("", "## Interests alone, without a history", "")
-    yield "Recall@20 of what people took in the second half of their past, when all that is known are two categories"
-    yield "that they name; 95 % intervals over people."
+    yield "Recall@20 of what people took in the second half of their past, when all that is known are two categories,"
+    yield "those that they took most of in the first half; 95 % intervals over people. `popular`: the list of somebody"
+    yield "who names nothing; `random`: items drawn evenly."
     yield ""
     columns = ("interests", "popular", "random", "interests minus popular")
-    head = ["world", "people", *columns]
+    head = ["world", "people", "named", *columns]
     yield from _table(
-        head, ([name, f"{row['people']:,}", *(_bounded(row[one]) for one in columns)] for name, row in rows.items())
+        head,
+        (
+            [
+                name,
+                f"{row['people']:,}",
+                f"2 of {row['values']} ({row['attribute']})",
+                *(_bounded(row[one]) for one in columns),
+            ]
+            for name, row in rows.items()
+        ),
     )
 
 

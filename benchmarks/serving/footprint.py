@@ -38,5 +38,5 @@ def _after_requests(plan: Plan, workers: int) -> tuple[float, dict[str, list[Mem
     with tailorbird(plan.state, bundle=plan.bundle, workers=workers, folder=plan.logs) as service:
         plan.crowd.again()
         calls = calls_for(plan, plan.memory_requests * workers)
-        told = drive(calls, port=service.port, loop="closed").told()
+        told = drive(calls, port=service.port, loop="closed", insist=True).told()
         return service.ready_s, memory_by_role(service), told["worker_shares"]

@@ -2,7 +2,9 @@
 
 Plain HTTP/1.1 over connections that stay open, one request at a time on each, every byte of every request made before
 the first is sent. An open loop sends each request when it is due, whatever became of those before; a closed loop sends
-the next as soon as an answer is there, which finds how many a second the service can answer. SIGTERM ends either.
+the next as soon as an answer is there, which finds how many a second the service can answer; one that insists asks the
+same again where it was refused, else what is hard to answer would be refused and what is easy answered, and the mix of
+the answers would not be that of the requests. SIGTERM ends either.
 """
 
 import asyncio
@@ -21,7 +23,7 @@ import uvloop
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.accuracy.results import write_atomically
-from benchmarks.serving.samples import BROKEN, OK, Sample
+from benchmarks.serving.samples import BROKEN, OK, REFUSED, Sample
 from benchmarks.serving.traffic import Call, read_calls
 
 END_OF_HEAD = b"\r\n\r\n"
@@ -30,6 +32,8 @@ SETTLE = 0.2
 LOOK = 0.005
 """Seconds between two looks at whether all answers are there."""
 UNLIMITED = 3600.0
+AGAIN_SECONDS = 0.1
+"""After which a refused request is sent again by whoever insists."""
 
 
 class Job(BaseModel):
@@ -45,6 +49,8 @@ class Job(BaseModel):
     connections: int = 64
     seconds: float = 0.0
     """Length of a closed loop; it ends earlier when all requests are sent."""
+    insist: bool = False
+    """Whether a closed loop asks again what was refused; each refusal is a sample of its own."""
     warm: int = 0
     """Requests at the beginning that are sent in a closed loop and not counted."""
     patience: float = 60.0
@@ -132,8 +138,11 @@ def _text_field(body: bytes, key: bytes) -> str:
 class Run:
     """Connections to one service, what waits for one of them, and what came back."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, insist: bool = False) -> None:
         self._place = (host, port)
+        self._insist = insist
+        self._ends = 0.0
+        self._refused = 0
         self._free: deque[Connection] = deque()
         self._waiting: deque[Request] = deque()
         self._opening: set[asyncio.Task[None]] = set()
@@ -181,7 +190,8 @@ class Run:
         """Note what became of a request, the first time that something did."""
         if request.answered:
             return
-        request.answered = True
+        again = self._insist and status == REFUSED and not self._stopped and self.now() < self._ends
+        request.answered = not again
         self.samples.append(
             Sample(
                 kind=request.kind,
@@ -196,8 +206,15 @@ class Run:
                 error="" if status == OK else _text_field(body, b'"code":"'),
             )
         )
-        if request.then:
+        if again:
+            self._refused += 1
+            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._again, request)
+        elif request.then:
             request.then()
+
+    def _again(self, request: Request) -> None:
+        request.due = self.now()
+        self.submit(request)
 
     def lost(self, connection: Connection) -> None:
         """A connection ended, which a service may do at any time; another takes its place."""
@@ -245,6 +262,7 @@ class Run:
         await self._begin()
         left = iter(requests)
         sent: list[Request] = []
+        self._ends = seconds or UNLIMITED
 
         def step() -> None:
             going = not self._stopped and (not seconds or self.now() < seconds)
@@ -255,7 +273,7 @@ class Run:
 
         for _ in range(lanes):
             step()
-        await self._rest(sent, (seconds or UNLIMITED) + patience)
+        await self._rest(sent, self._ends + patience)
 
     async def _begin(self) -> None:
         await asyncio.sleep(SETTLE)
@@ -263,7 +281,7 @@ class Run:
 
     async def _rest(self, requests: Sequence[Request], deadline: float) -> None:
         """Await the answers; a request without one at the deadline is broken, and took as long as was waited."""
-        while len(self.samples) < len(requests) and self.now() < deadline:
+        while len(self.samples) - self._refused < len(requests) and self.now() < deadline:
             await asyncio.sleep(LOOK)
         for request in requests:
             if not request.answered:
@@ -280,7 +298,7 @@ async def drive(job: Job, calls: Sequence[Call]) -> dict[str, Any]:
         await warming.closed_loop(requests[: job.warm], job.connections, 0.0, job.patience)
         await warming.close()
         requests = requests[job.warm :]
-    run = Run(job.host, job.port)
+    run = Run(job.host, job.port, insist=job.insist)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, run.stop)
     await run.connect(job.connections)
     before = _cpu_seconds()

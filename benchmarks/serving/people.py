@@ -18,9 +18,9 @@ from benchmarks.serving.crowd import user_id
 from benchmarks.serving.shop import COUNTRIES, NEWEST, SHOP, Shop
 from benchmarks.serving.walk import Walk
 from features.arrays import IntArray
-from features.consent import BEGINNING, Purpose
+from features.consent import Purpose
 from features.moments import HOUR
-from features.statements import Statement
+from features.statements import BEGINNING, Statement
 from serving.state import open_state
 from serving.state.protocol import StoredEvent, UserAttributes, UserStatement
 

@@ -43,7 +43,7 @@ from training.export.modules import export_ranker
 from training.quiet import quiet
 from training.stage import item_codes, lay_out_towers, schema_of
 from training.statistics import fit_statistics
-from training.towers.fit import FittedTowers
+from training.towers.fitted import FittedTowers
 from training.transitions.fit import MAX_ENTRIES
 
 FOLDER = ROOT / "var" / "bench" / "serving"
@@ -195,8 +195,8 @@ def simulated_transitions(shop: Shop, rows: IntArray, n_rows: int, draw: np.rand
     return Transitions(
         indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         indices=indices,
-        evidence=evidence,
-        next_evidence=following.astype(np.float32),
+        evidence=evidence.astype(np.float16),
+        next_evidence=following.astype(np.float16),
         log_popularity=np.log(popularity + 1.0 / n_rows).astype(np.float32),
         settings=TransitionSettings(),
     )

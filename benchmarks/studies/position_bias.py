@@ -57,7 +57,7 @@ ABOUT = (
     "{examples} items taken by policy, each against what was shown beside it and not taken. `{oracle}` learns from "
     "as many items of a log in which everybody looks at everything. {judged:,} people, their true liking of the "
     "candidates as gain; mean of {seeds} fits; differences are paired bootstraps over people, 95 %. The share of the "
-    "way: 0 is the ranker that ignores the slot, 1 the one without bias."
+    "way: 0 is the ranker that ignores the slot, 1 the one without bias; none where that one is not surely better."
 )
 
 
@@ -163,13 +163,13 @@ def compared(fits: Fits, biased: Log, unbiased: Log, seeds: int) -> list[Row]:
         name: np.mean([fits.fit(examples, seed, position=position)[0] for seed in range(seeds)], axis=0)
         for name, (examples, position) in systems.items()
     }
-    way = float((found[ORACLE] - found[IGNORING]).mean())
+    whole = paired_interval(found[ORACLE], found[IGNORING], seed=0)
     return [
         {
             "ranker": name,
             f"NDCG@{K}": float(values.mean()),
             f"against `{IGNORING}`": None if name == IGNORING else paired_interval(values, found[IGNORING], seed=0),
-            "share of the way": float((values - found[IGNORING]).mean()) / way,
+            "share of the way": float((values - found[IGNORING]).mean()) / whole.mean if whole.low > 0 else None,
         }
         for name, values in found.items()
     ]
@@ -239,9 +239,8 @@ def main(
     )
     options = f"--events {events} --lists {lists} --slots {slots} --eta {eta:g} --people {people} --seeds {seeds}"
     told = provenance(f"python -m benchmarks.studies.position_bias {options}", config.name, time.time() - started)
-    record("position_bias", "simulated", Found(about, tables.fingerprint, found), told, output)
-    click.echo(as_markdown({"position_bias": {"simulated": {"about": about, "provenance": told, "tables": [
-        {"title": one.title, "rows": one.rows} for one in found]}}}))  # fmt: skip
+    content = record("position_bias", "simulated", Found(about, tables.fingerprint, found), told, output)
+    click.echo(as_markdown({"position_bias": {"simulated": content}}))
 
 
 def _world_config(world: World, sections: Path, folder: Path) -> Path:

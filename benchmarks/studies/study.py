@@ -132,8 +132,8 @@ def only_events(tables: Tables, keep: np.ndarray) -> Tables:
     return replace(tables, events=events, fingerprint=fingerprint(events, tables.users, tables.items))
 
 
-def record(name: str, part: str, found: Found, provenance: Row, output: Path) -> None:
-    """Write one part into results.json and render RESULTS.md again."""
+def record(name: str, part: str, found: Found, provenance: Row, output: Path) -> Row:
+    """Write one part into results.json, as it is returned, and render RESULTS.md again."""
     output.mkdir(parents=True, exist_ok=True)
     results = _read(output)
     tables = [{"title": one.title, "rows": [_plain(row) for row in one.rows]} for one in found.tables]
@@ -142,6 +142,7 @@ def record(name: str, part: str, found: Found, provenance: Row, output: Path) ->
     (output / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     head = "# Studies\n\nWritten by `python -m benchmarks.studies.NAME` from results.json; do not edit.\n"
     (output / "RESULTS.md").write_text(f"{head}\n{as_markdown(_read(output))}", encoding="utf-8")
+    return content
 
 
 def as_markdown(results: Mapping[str, Mapping[str, Any]]) -> str:

@@ -32,8 +32,8 @@ class ReasonReply(Reply, frozen=True, kw_only=True):
 
     code: Code
     """Of the past: `again`, the item itself; `transitions`, one that it often follows; `nearest`, one that it is like;
-    `history`, another. Of the person: `attribute`, `context`. Of the item: `popular`, `trending`, `new`. `general`:
-    nothing that is known speaks for it by itself."""
+    `history`, another. Of the person: `attribute`, `context`. What they declared: `liked`, `interest`, `pinned`.
+    Of the item: `popular`, `trending`, `new`. `general`: nothing that is known speaks for it by itself."""
     sentence: str
     """The same in words."""
     weight: float
@@ -41,7 +41,7 @@ class ReasonReply(Reply, frozen=True, kw_only=True):
     places: int
     """How many places further down it would stand, among the best."""
     item_id: str | None = None
-    """The item of the person's own past."""
+    """The item of the person's own past, or one that they like."""
     title: str | None = None
     """That item's name."""
     times: int | None = None
@@ -49,7 +49,7 @@ class ReasonReply(Reply, frozen=True, kw_only=True):
     last: str | None = None
     """When the newest of them happened, where events have a time."""
     name: str | None = None
-    """Of the attribute, or of the column of the context."""
+    """Of the attribute, of the person or of the item, or of the column of the context."""
     value: str | None = None
     """What is known there."""
     protected: bool | None = None

@@ -1,6 +1,7 @@
 """Lists for a group of people, made by whichever process has time: the same pipeline object as the service's."""
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 from features.consent import OPT_IN, ConsentRules
 from features.person import Person
 from features.pseudonyms import Pseudonyms
-from serving.answers import Query
+from serving.answers import Answer, Query
 from serving.bulk.people import reader_of_state
 from serving.bundle import Bundle, assemble
 from serving.filters import FilterReader
@@ -21,6 +22,10 @@ from serving.pipeline import Pipeline
 from serving.state import open_item_log
 
 COLUMNS = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("rank", pa.int32()), ("score", pa.float64())])
+
+
+TOGETHER = 16
+"""People who are answered stage by stage; more of them cost memory and gain nothing (benchmarks/serving/NOTES.md)."""
 
 
 class Group(NamedTuple):
@@ -69,8 +74,10 @@ class ListMaker(NamedTuple):
         read = None if self.state is None else reader_of_state(self.state, dataset, self.consent, self.pseudonyms)
 
         def rows_of(group: Group) -> pa.RecordBatch:
-            people = map(read, group.users) if group.people is None and read else group.people or ()
-            answers = [pipeline.recommend(person, query, self.moment) for person in people]
+            people = map(read, group.users) if group.people is None and read else iter(group.people or ())
+            answers = list[Answer]()
+            while few := [(person, self.moment) for person in islice(people, TOGETHER)]:
+                answers += pipeline.recommend_all(few, query)
             pairs = list(zip(group.users, answers, strict=True))
             columns = [
                 [user for user, answer in pairs for _ in answer.items],

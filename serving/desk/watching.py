@@ -18,6 +18,7 @@ from serving.metrics import (
     STAGE_SECONDS,
 )
 from serving.state.protocol import StoredEvent
+from serving.telemetry.current import current
 
 ListRoute = Literal["recommend", "rank", "similar"]
 
@@ -26,11 +27,13 @@ def watch_list(route: ListRoute, bundle: Bundle, answer: Answer) -> None:
     """Count one list."""
     ANSWERS.labels(route, bundle.name).inc()
     for stage, milliseconds in answer.timings.items():
-        STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
+        STAGE_SECONDS.labels(stage, bundle.name).observe(milliseconds / 1000)
+    if (work := current()) and work.trace:
+        work.trace.listed(bundle.name, answer.timings)
     for source, items in Counter(item.sources[0] if item.sources else "none" for item in answer.items).items():
-        ITEMS_SHOWN.labels(source).inc(items)
+        ITEMS_SHOWN.labels(source, bundle.name).inc(items)
     if answer.shortfall:
-        SHORTFALLS.labels(route).inc()
+        SHORTFALLS.labels(route, bundle.name).inc()
     if answer.filtering:
         FILTER_PLANS.labels(answer.filtering.plan).inc()
         FILTER_CACHE_BYTES.set(bundle.filterable.cache.size)

@@ -45,6 +45,7 @@ from serving.person.privacy import ArchiveReply
 from serving.settings import ServingConfig
 from serving.state.audit_log import Deed
 from serving.telemetry.current import Work, concerning
+from serving.telemetry.tracing import Tracing
 
 WAITING_BATCHES = 3
 """Batches that may wait in one worker beside the one that is worked on."""
@@ -72,6 +73,8 @@ class Reception:
         self._closing = threading.Event()
         self._checking: asyncio.Future[Response] | None = None
         self._worker: Worker | None = None
+        self._tracing: Tracing | None = None
+        self._config = config
         self._closed = _not_ready("not_ready", "the bundle is being loaded", "Ask /readyz, then come again.")
 
     def open(self) -> None:
@@ -86,6 +89,8 @@ class Reception:
         self._aside.shutdown()
         if self._worker:
             self._worker.close()
+        if self._tracing:
+            self._tracing.close()
 
     async def answer(self, endpoint: Endpoint, scope: Message, receive: Receive) -> Response | Streamed:
         """The answer to a request whose body is yet to be read; an error is an answer too. `scope` is ASGI's.
@@ -93,9 +98,12 @@ class Reception:
         Whoever gets a streamed one closes its parts.
         """
         request_id, start = secrets.token_hex(16), perf_counter()
-        with concerning(Work(request_id)):
+        trace = self._tracing.begin(endpoint.path, scope["headers"]) if self._tracing else None
+        with concerning(Work(request_id, trace)):
             response = await answered(self._answer(endpoint, scope, receive, request_id), request_id)
             _LOG.debug("%s %d %.1f ms", endpoint.path, response.status, 1000 * (perf_counter() - start))
+        if trace:
+            trace.end(response.status)
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             REQUESTS_REFUSED.labels(endpoint.path).inc()
         return response
@@ -139,6 +147,7 @@ class Reception:
         wait = REOPEN_SECONDS
         while self._worker is None and not self._closing.is_set():
             try:
+                self._tracing = self._tracing or Tracing.of(self._config.tracing)
                 self._worker = self._open_worker()
                 _LOG.info("bundle %s is ready", self._worker.desk.bundle)
             except TailorbirdError as error:
@@ -195,7 +204,7 @@ def _work(call: Call, until: float) -> Response:
         return refusal(error, call.request_id)
     if isinstance(reply, ListReply):
         for one in reply.degraded or ():
-            DEGRADED.labels(one).inc()
+            DEGRADED.labels(one, reply.bundle).inc()
     if isinstance(reply, ArchiveReply):
         return Response(HTTPStatus.OK, reply.content, call.endpoint.media_type.encode(), _AS_FILE)
     return Response(HTTPStatus.OK, to_json(reply))

@@ -6,8 +6,7 @@ from pydantic import Field, model_validator
 
 from features.consent import decide
 from features.errors import RequestError
-from features.moments import to_text
-from features.statements import Statement
+from features.statements import Statement, said_at
 from serving.api.replies import Reply, Stamped
 from serving.api.requests import Id, Moment, PersonRequest
 from serving.desk.desk import Desk
@@ -45,7 +44,7 @@ class PurposeReply(Reply, frozen=True, kw_only=True):
     source: str | None = None
     """Who took the answer, or on which basis an unknown one counts as granted."""
     since: str | None = None
-    """When the answer was given."""
+    """When the answer was given, if that is known."""
 
 
 class ConsentChangeReply(Reply, frozen=True, kw_only=True):
@@ -54,7 +53,8 @@ class ConsentChangeReply(Reply, frozen=True, kw_only=True):
     purpose: str
     answer: Literal["granted", "denied"]
     source: str
-    time: str
+    time: str | None = None
+    """Left out when nobody knows, as of tables that came without times."""
 
 
 class ConsentReply(Stamped, frozen=True, kw_only=True):
@@ -86,12 +86,12 @@ def consent(desk: Desk, request: ConsentRequest, request_id: str) -> ConsentRepl
                 answer=one.state,
                 allowed=one.allowed,
                 source=one.source,
-                since=None if one.since is None else to_text(one.since),
+                since=None if one.since is None else said_at(one.since),
             )
             for one in decisions
         ],
         history=[
-            ConsentChangeReply(purpose=one.key, answer=one.value, source=one.source, time=to_text(one.moment))
+            ConsentChangeReply(purpose=one.key, answer=one.value, source=one.source, time=said_at(one.moment))
             for one in reversed(statements)
             if one.kind == "consent" and one.value is not None
         ],

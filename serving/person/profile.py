@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from features.consent import STORING, decide
 from features.moments import to_text, written
+from features.statements import said_at
 from serving.api.replies import Reply, Stamped
 from serving.api.requests import Id, PersonRequest
 from serving.desk.desk import Desk
@@ -73,7 +74,8 @@ class DeclaredReply(Reply, frozen=True, kw_only=True):
     kind: str
     key: str
     value: Any
-    time: str
+    time: str | None = None
+    """Left out when nobody knows, as of tables that came without times."""
     source: str
 
 
@@ -154,7 +156,7 @@ def profile(desk: Desk, request: ProfileRequest, request_id: str) -> ProfileRepl
             *(_attribute(desk, name, one[-1].value, one[-1].moment) for name, one in person.changes.items() if one),
         ],
         declared=[
-            DeclaredReply(kind=one.kind, key=one.key, value=one.value, time=to_text(one.moment), source=one.source)
+            DeclaredReply(kind=one.kind, key=one.key, value=one.value, time=said_at(one.moment), source=one.source)
             for one in reversed(statements)
         ],
         inferred=InferredReply(

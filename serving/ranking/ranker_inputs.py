@@ -25,6 +25,8 @@ AFFINITY_DECAY = 0.9
 PERSONAL = ("nearest", "transitions", "again")
 """Sources that know the person's past."""
 NEAREST = [source.name for source in SOURCES].index("nearest")
+PER_SOURCE = 3
+"""Columns that each source has: its score, its reciprocal rank, and whether it brought the item."""
 FAR_DAYS = 3650.0
 
 
@@ -81,12 +83,13 @@ def fusion_weights(schema: Schema) -> FloatArray:
 
 
 def _features(situation: Situation, candidates: Candidates, items: Gathered) -> FloatArray:
+    sources = _sources(situation, candidates, items)
     columns = [
-        *_sources(situation, candidates, items),
+        *sources,
         *items.evidence.T,
         *_cosines(situation, items),
-        *_items(situation, items.rows),
-        *_untaken(situation, candidates, items),
+        *_items(situation, items),
+        *_untaken(items, sources[PER_SOURCE * NEAREST : PER_SOURCE * (NEAREST + 1)]),
         *_taken(situation, items),
         *_affinities(situation, items.rows),
         *_person(situation, len(items.rows)),
@@ -117,27 +120,25 @@ def _cosines(situation: Situation, items: Gathered) -> list[FloatArray]:
     return [dots(vectors, past[0]), dots(vectors, recent), dots(vectors, past.mean(axis=0))]
 
 
-def _items(situation: Situation, rows: IntArray) -> list[FloatArray]:
-    statistics = situation.bundle.statistics
-    first = statistics.first_seen[rows]
+def _items(situation: Situation, items: Gathered) -> list[FloatArray]:
+    rows, first = items.rows, items.first_seen
     days = (situation.moment - first) / DAY if situation.bundle.schema.reads_gaps else np.zeros(len(rows))
     return [
-        np.log1p(statistics.popularity[rows]),
-        np.log1p(statistics.recent[rows]),
-        statistics.mean_value[rows],
+        np.log1p(items.popularity),
+        np.log1p(items.recent),
+        situation.bundle.statistics.mean_value[rows],
         np.where(first == UNSEEN, 0.0, np.clip(days, 0.0, FAR_DAYS)).astype(np.float32),
     ]
 
 
-def _untaken(situation: Situation, candidates: Candidates, items: Gathered) -> list[FloatArray]:
+def _untaken(items: Gathered, nearest: list[FloatArray]) -> list[FloatArray]:
     """Whether nobody took the item yet, and what the towers then say of it: of such an item only they know anything.
 
     Given apart, because among items with a past, no sign of one means that nobody wants them.
     """
-    untaken = np.asarray(situation.bundle.statistics.popularity[candidates.rows] == 0, dtype=np.float32)
-    ranks = candidates.ranks[:, NEAREST]
-    scores = SOURCES[NEAREST].scores(situation, items)
-    return [untaken, untaken * scores, untaken * (ranks != UNRANKED) / (10.0 + ranks)]
+    untaken = np.asarray(items.popularity == 0, dtype=np.float32)
+    scores, ranks, _ = nearest
+    return [untaken, untaken * scores, untaken * ranks]
 
 
 def _taken(situation: Situation, items: Gathered) -> list[FloatArray]:

@@ -1,18 +1,17 @@
 """The reasons of the items of an answer."""
 
-from features.arrays import FloatArray, IntArray
+from features.arrays import IntArray
 from serving.answers import Reason
+from serving.reasons.declared import ScoreRows, of_interests
+from serving.reasons.listed import Listed
 from serving.reasons.naming import named
 from serving.reasons.occlusion import Score
 from serving.reasons.weighing import weigh
-from serving.retrieval.candidates import Candidates
-from serving.situation import Situation
 
 
-def reasons_for(
-    here: Situation, candidates: Candidates, explained: IntArray, scores: FloatArray, score: Score
-) -> list[tuple[Reason, ...]]:
-    """Reasons for each of the candidates at `explained`, int64 [N], given the scores float64 [K] of all."""
+def reasons_for(made: Listed, explained: IntArray, score_rows: ScoreRows, score: Score) -> list[tuple[Reason, ...]]:
+    """Reasons for each of the candidates at `explained`, int64 [N], by what `score_rows` and `score` made of them."""
     if len(explained) == 0:
         return []
-    return named(here, candidates, explained, weigh(here, candidates, explained, scores, score))
+    weighed = weigh(made.here, made.candidates, explained, made.scores, score)
+    return named(made.here, made.candidates, explained, weighed, of_interests(made, explained, score_rows))

@@ -1,6 +1,6 @@
 """From what was measured to what is said: a few reasons for each item, as data, the strongest first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,10 +27,18 @@ LIKE = 0.5
 """Cosine from which on two items are called alike."""
 
 
-def named(here: Situation, candidates: Candidates, explained: IntArray, weighed: Weighed) -> list[tuple[Reason, ...]]:
-    """The reasons of each explained item, int64 [N] places among the candidates; never none."""
+def named(
+    here: Situation, candidates: Candidates, explained: IntArray, weighed: Weighed, declared: Sequence[Sequence[Reason]]
+) -> list[tuple[Reason, ...]]:
+    """The reasons of each explained item, int64 [N] places among the candidates; never none.
+
+    `declared` are those of each that the person said themselves.
+    """
     return [
-        _chosen([*_measured(here, candidates, index, weighed, mine)], [*_facts(here, candidates, index, weighed, mine)])
+        _chosen(
+            [*declared[mine], *_measured(here, candidates, index, weighed, mine)],
+            [*_facts(here, candidates, index, weighed, mine)],
+        )
         for mine, index in enumerate(explained.tolist())
     ]
 
@@ -101,7 +109,12 @@ def _past_item(here: Situation, row: int, events: IntArray) -> Reason:
 
 
 def _relation(here: Situation, row: int, past: int, events: IntArray) -> Code:
-    """What an item of the past is to an item; of one that was only disliked nothing is said but that it counted."""
+    """What an item of the past is to an item; of one that was only disliked nothing is said but that it counted.
+
+    One that the person likes stands in the history without having been taken.
+    """
+    if here.bundle.schema.items.id_of(past) in here.person.preferences.counted:
+        return "liked"
     if not here.bundle.schema.positive_codes[here.history.type_codes[events]].any():
         return "history"
     if past == row:

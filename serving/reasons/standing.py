@@ -4,23 +4,23 @@ Every stage of the way is asked for itself: the rules that made the list, the fi
 is decided here a second time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
-from features.arrays import BoolArray, IntArray
+from features.arrays import BoolArray
 from features.vocabulary import UNKNOWN
 from serving.answers import Obstacle, Query, SourcePlace, Standing, Stop
 from serving.filters import Filter
+from serving.reasons.declared import ScoreRows
 from serving.reasons.explaining import reasons_for
+from serving.reasons.listed import Listed
 from serving.reasons.occlusion import Score
-from serving.retrieval.bitmap import Bitmap, contains
+from serving.retrieval.bitmap import contains
 from serving.retrieval.candidates import Candidates, given
 from serving.retrieval.eligibility import Asking, bars
-from serving.retrieval.preferred import PINNED, hidden, pinned_masks, with_pinned
+from serving.retrieval.preferred import hidden, pinned_masks
 from serving.retrieval.sources import active_sources
 from serving.situation import Situation
 
@@ -28,40 +28,12 @@ LOOKED = 2_000
 """Items of each source's list among which an item's place is sought."""
 
 
-@dataclass(frozen=True)
-class Listed:
-    """All candidates of one answer with their scores, and what they were made of."""
-
-    here: Situation
-    passing: Bitmap | None
-    """Rows that pass the filter; None without one."""
-    candidates: Candidates
-    scores: np.ndarray
-    """float64 [K]"""
-    probabilities: np.ndarray | None
-    """float64 [K, H]; None without the ranker."""
-    pinned: Sequence[BoolArray] = ()
-    """bool [K] for each pinned interest: its candidates."""
-    k: int = 0
-    """Places in which pinned interests have their share."""
-
-    @cached_property
-    def order(self) -> IntArray:
-        """int64 [K]: places of the candidates, best first but for what is pinned."""
-        return with_pinned(np.argsort(-self.scores, kind="stable"), self.pinned, self.k)
-
-    def sources_of(self, index: int) -> tuple[str, ...]:
-        """Names of the sources that brought a candidate; `pinned` first when it is of a pinned interest."""
-        found = self.candidates.sources_of(index)
-        return (PINNED, *found) if any(mask[index] for mask in self.pinned) else found
-
-
 def standing_of(
     made: Listed,
     row: int,
     item_id: str,
     query: Query,
-    score_rows: Callable[[Situation, Candidates], np.ndarray],
+    score_rows: ScoreRows,
     score: Score,
 ) -> Standing:
     """Where the item of a row stands; `score_rows` and `score` are those that made the list."""
@@ -79,7 +51,7 @@ def standing_of(
     found: tuple[Obstacle, ...] = () if brought.any() else (Obstacle("not_found"),)
     if place > query.k:
         found = (*found, Obstacle("ranked_low", needed=float(others.scores[others.order[query.k - 1]])))
-    reasons = reasons_for(made.here, made.candidates, np.array([index]), made.scores, score)[0] if brought.any() else ()
+    reasons = reasons_for(made, np.array([index]), score_rows, score)[0] if brought.any() else ()
     return Standing(item_id, query.k, found, title, place, mine, sources, reasons)
 
 
@@ -114,7 +86,7 @@ def _pinned(here: Situation, candidates: Candidates) -> tuple[BoolArray, ...]:
     return pinned_masks(here.bundle, here.person.preferences, candidates.rows)
 
 
-def _with(made: Listed, row: int, score_rows: Callable[[Situation, Candidates], Any]) -> Listed:
+def _with(made: Listed, row: int, score_rows: ScoreRows) -> Listed:
     """The list as if a source had brought the item too."""
     candidates = given(made.here, np.append(made.candidates.rows, row))
     scores, pinned = score_rows(made.here, candidates), _pinned(made.here, candidates)

@@ -1,5 +1,6 @@
 """The union of what the sources propose, with each source's rank kept beside it. K candidates, S sources."""
 
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -54,8 +55,18 @@ def retrieve(situation: Situation, wanted: int = 0) -> Candidates:
 
     What the sources leave open is filled by popularity, so that a filter or a long history never empties an answer.
     """
-    lists, wished = _lists(situation, wanted), of_interests(situation)
-    plain = _lists(situation.plain, wanted) if situation.mixed else None
+    return retrieve_all([situation], wanted)[0]
+
+
+def retrieve_all(situations: Sequence[Situation], wanted: int = 0) -> list[Candidates]:
+    """The same for several situations in one bundle, source by source over all of them."""
+    lists = _lists(situations, wanted)
+    return [_joined(here, own, wanted) for here, own in zip(situations, lists, strict=True)]
+
+
+def _joined(situation: Situation, lists: dict[str, IntArray], wanted: int) -> Candidates:
+    wished = of_interests(situation)
+    plain = _lists([situation.plain], wanted)[0] if situation.mixed else None
     rows = _union(*lists.values(), *(() if wished is None else (wished,)), *(plain.values() if plain else ()))
     return _placed(rows, lists, wished, plain)
 
@@ -65,8 +76,8 @@ def given(situation: Situation, rows: IntArray, wanted: int = 0) -> Candidates:
 
     With `wanted` the lists are those of `retrieve` for as many, so that what it brought has the very same places.
     """
-    plain = _lists(situation.plain, wanted) if situation.mixed else None
-    return _placed(np.unique(rows), _lists(situation, wanted), of_interests(situation), plain)
+    plain = _lists([situation.plain], wanted)[0] if situation.mixed else None
+    return _placed(np.unique(rows), _lists([situation], wanted)[0], of_interests(situation), plain)
 
 
 def of_interests(situation: Situation) -> IntArray | None:
@@ -94,11 +105,15 @@ def placed_again(situation: Situation, before: Candidates) -> Candidates:
     return before._replace(ranks=ranks)
 
 
-def _lists(situation: Situation, wanted: int = 0) -> dict[str, IntArray]:
-    """The active sources' lists, filled by popularity where they bring fewer than `wanted`."""
-    lists = {source.name: source.retrieve(situation, size) for source, size in active_sources(situation)}
-    if max(map(len, lists.values()), default=0) < wanted and len(_union(*lists.values())) < wanted:
-        lists[FILLING.name] = FILLING.retrieve(situation, wanted)
+def _lists(situations: Sequence[Situation], wanted: int = 0) -> list[dict[str, IntArray]]:
+    """Each situation's lists of the active sources, filled by popularity where they bring fewer than `wanted`."""
+    lists: list[dict[str, IntArray]] = [{} for _ in situations]
+    for source, size in active_sources(situations[0]) if situations else ():
+        for own, here in zip(lists, situations, strict=True):
+            own[source.name] = source.retrieve(here, size)
+    for own, here in zip(lists, situations, strict=True):
+        if max(map(len, own.values()), default=0) < wanted and len(_union(*own.values())) < wanted:
+            own[FILLING.name] = FILLING.retrieve(here, wanted)
     return lists
 
 

@@ -16,7 +16,7 @@ from features.dataset import AfterDays
 from features.moments import DAY
 from features.person import Person, Taken
 from features.schema import Schema
-from features.vocabulary import RESERVED
+from features.vocabulary import RESERVED, Lookup
 from serving.catalogue import Catalogue
 from serving.retrieval.bitmap import Bitmap, contains, members, size, unpack, without
 
@@ -54,7 +54,7 @@ class Eligible:
 
     def but(self, rows: IntArray) -> "Eligible":
         """All but some rows."""
-        return Eligible(without(self.bitmap, rows))
+        return Eligible(without(self.bitmap, rows)) if len(rows) else self
 
 
 class Asking(NamedTuple):
@@ -65,6 +65,8 @@ class Asking(NamedTuple):
     person: Person
     moment: int
     exclude: Collection[str] = ()
+    known: Lookup | None = None
+    """The rows of all that the person took, where they were looked for before."""
 
 
 class Bar(NamedTuple):
@@ -107,7 +109,7 @@ class TakenLately:
     """The repeat rules of the event types."""
 
     def rows(self, asking: Asking) -> IntArray:
-        return taken_rows(asking.schema, asking.person, asking.moment)
+        return taken_rows(asking.schema, asking.person, asking.moment, asking.known)
 
     def bar(self, asking: Asking, row: int, /) -> Bar:
         """The event that keeps the item away longest."""
@@ -124,10 +126,15 @@ RULES: tuple[Rule, ...] = (Excluded(), TakenLately())
 
 
 def open_to(
-    schema: Schema, catalogue: Catalogue, person: Person, moment: int, exclude: Collection[str] = ()
+    schema: Schema,
+    catalogue: Catalogue,
+    person: Person,
+    moment: int,
+    exclude: Collection[str] = (),
+    known: Lookup | None = None,
 ) -> Eligible:
-    """Rows that may be shown to this person: those available now that no rule keeps away."""
-    asking = Asking(schema, catalogue, person, moment, exclude)
+    """Rows that may be shown to this person: those available now that no rule keeps away. `known` as in `Asking`."""
+    asking = Asking(schema, catalogue, person, moment, exclude, known)
     eligible = Eligible(catalogue.openings.at(moment))
     for rule in RULES:
         eligible = eligible.but(rule.rows(asking))
@@ -151,12 +158,12 @@ def bars(asking: Asking, row: int) -> tuple[Bar, ...]:
     return (Bar("unavailable", since=last + 1) if last < asking.moment else Bar("deleted"), *found)
 
 
-def taken_rows(schema: Schema, person: Person, moment: int) -> np.ndarray:
+def taken_rows(schema: Schema, person: Person, moment: int, known: Lookup | None = None) -> np.ndarray:
     """int64 [n]: rows that the repeat rules of the event types keep from coming again at `moment`."""
     taken = person.taken_until(moment)
     if not taken.item_ids:
         return np.empty(0, dtype=np.int64)
-    rows = schema.items.rows(taken.item_ids)
+    rows = (known or schema.items).rows(taken.item_ids)
     kept: np.ndarray = rows[(moment - taken.moments < _spans(schema, taken)) & (rows >= RESERVED)]
     return kept
 

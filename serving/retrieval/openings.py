@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from features.arrays import IntArray
+from features.arrays import IntArray, let_go
 from features.vocabulary import RESERVED
 from serving.retrieval.bitmap import Bitmap, pack
 
@@ -28,11 +28,12 @@ class SavedOpenings:
     """Openings of the items of a bundle; safe to ask from several threads."""
 
     def __init__(self, available_from: IntArray, available_to: IntArray) -> None:
-        """First and last moment of each row, int64 [R]."""
+        """First and last moment of each row, int64 [R]; mapped files are in memory only while they are read."""
         self._from, self._to = available_from, available_to
         begins, ends = available_from[available_from > ALWAYS.min], available_to[available_to < ALWAYS.max]
         self._edges = np.unique(np.concatenate([begins, ends + 1]))
         self._kept: dict[int, Bitmap] = {}
+        self._let_go()
 
     def at(self, moment: int) -> Bitmap:
         """The rows that are open at a moment."""
@@ -46,7 +47,12 @@ class SavedOpenings:
 
     def _compute(self, moment: int) -> Bitmap:
         is_open = (self._from <= moment) & (self._to >= moment)
+        self._let_go()
         is_open[:RESERVED] = False
         bitmap = pack(is_open)
         bitmap.setflags(write=False)
         return bitmap
+
+    def _let_go(self) -> None:
+        for edge in (self._from, self._to):
+            let_go(edge)

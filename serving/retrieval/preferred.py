@@ -130,5 +130,6 @@ def with_liked(schema: Schema, person: Person, moment: int) -> Person:
         np.concatenate([past.values, np.full(len(liked), np.nan, dtype=np.float32)])[order],
         None if contexts is None else [contexts[one] for one in order],
     )
-    told = replace(person.preferences, liked_items=())
+    counted = frozenset(item for item, _ in liked).difference(past.item_ids)
+    told = replace(person.preferences, liked_items=(), counted=counted)
     return replace(person, events=events, taken=person.taken_until(moment), preferences=told)

@@ -27,15 +27,25 @@ class Gathered(NamedTuple):
     """float32 [n, kernels]: what the transitions say after the person's history."""
     newest_places: IntArray
     """int64 [n]: place in the history of the newest event with each; -1 where there is none."""
+    popularity: FloatArray
+    """float32 [n]: number of positive events."""
+    recent: FloatArray
+    """float32 [n]: recent positive events, weighted."""
+    first_seen: IntArray
+    """int64 [n]: moment of the first event."""
 
 
 def gathered(situation: Situation, rows: IntArray) -> Gathered:
     """Read some rows for a situation."""
+    statistics = situation.bundle.statistics
     return Gathered(
         rows,
         np.ascontiguousarray(situation.bundle.catalogue.vectors[rows]),
         situation.transitions.kernels_of(rows),
         newest_place(situation.history.item_rows, rows),
+        statistics.popularity[rows],
+        statistics.recent[rows],
+        statistics.first_seen[rows],
     )
 
 
@@ -50,7 +60,7 @@ class Source(Protocol):
         """Rows of at most `count` eligible items, best first; int64 [n]."""
         ...
 
-    def scores(self, situation: Situation, items: Gathered) -> FloatArray:
+    def scores(self, situation: Situation, items: Gathered, /) -> FloatArray:
         """This source's measure of any items, float32 [n]; higher is better."""
         ...
 
@@ -76,9 +86,9 @@ class AfterHistory:
     personal = True
 
     def retrieve(self, situation: Situation, count: int) -> IntArray:
-        following = situation.transitions.rows
-        rows = following[situation.eligible.has(following)]
-        return best_of(rows, situation.transitions.totals(rows), count)
+        following = situation.transitions
+        shown = np.flatnonzero(situation.eligible.has(following.rows))
+        return best_of(following.rows[shown], following.own_totals(shown), count)
 
     def scores(self, situation: Situation, items: Gathered) -> FloatArray:
         return situation.transitions.totals_of(items.rows, items.evidence)
@@ -94,8 +104,8 @@ class Popular:
         statistics = situation.bundle.statistics
         return first_eligible(statistics.by_popularity, statistics.popularity, count, situation.eligible)
 
-    def scores(self, situation: Situation, items: Gathered) -> FloatArray:
-        return np.log1p(situation.bundle.statistics.popularity[items.rows])
+    def scores(self, _situation: Situation, items: Gathered, /) -> FloatArray:
+        return np.log1p(items.popularity)
 
 
 class Trending:
@@ -110,8 +120,8 @@ class Trending:
         statistics = situation.bundle.statistics
         return first_eligible(statistics.by_recent, statistics.recent, count, situation.eligible)
 
-    def scores(self, situation: Situation, items: Gathered) -> FloatArray:
-        return np.log1p(situation.bundle.statistics.recent[items.rows])
+    def scores(self, _situation: Situation, items: Gathered, /) -> FloatArray:
+        return np.log1p(items.recent)
 
 
 class Again:
@@ -152,7 +162,7 @@ class New:
         return best_of(newest.rows[shown], dots(newest.vectors, situation.user_vector)[shown], count)
 
     def scores(self, situation: Situation, items: Gathered) -> FloatArray:
-        first = situation.bundle.statistics.first_seen[items.rows]
+        first = items.first_seen
         fresh: FloatArray = ((first >= self._since(situation)) & (first != UNSEEN)).astype(np.float32)
         return fresh
 

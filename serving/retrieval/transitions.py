@@ -14,10 +14,9 @@ A question costs as much as the followers of a history are many, however large t
 Letters: R rows of the item table, N stored entries, T events of a history, K kernels of the ranker.
 """
 
-import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -41,14 +40,14 @@ KERNELS = ("last_item", "last_item_next", "recent_decayed", "recent_even", "hist
 _ARRAYS = {
     "indptr": np.int64,
     "indices": np.int32,
-    "evidence": np.float32,
-    "next_evidence": np.float32,
+    "evidence": np.float16,
+    "next_evidence": np.float16,
     "log_popularity": np.float32,
 }
 
 
-_SCRATCH = threading.local()
-"""Per thread the marks and places of `_distinct`, as long as the longest table so far; all marks are off in between."""
+HalfArray: TypeAlias = npt.NDArray[np.float16]
+"""Three digits, in half the memory: benchmarks/serving/NOTES.md has what that changes."""
 
 
 class TransitionSettings(StrictConfig):
@@ -93,6 +92,10 @@ class TransitionEvidence:
     """float32 [n, K] evidence by kernel, named in `KERNELS`."""
     transitions: "Transitions"
 
+    def own_totals(self, places: IntArray) -> FloatArray:
+        """float32 [m] the same of some of `self.rows`, named by their places."""
+        return self.totals_of(self.rows[places], self.kernels[places])
+
     def totals(self, rows: IntArray) -> FloatArray:
         """float32 [m] score of any rows, with the popularity term."""
         return self.totals_of(rows, self.kernels_of(rows))
@@ -117,7 +120,8 @@ class Transitions:
 
     indptr int64 [R + 1], indices int32 [N]: the items that followed item r are
         `indices[indptr[r]:indptr[r + 1]]`, each once, in ascending order.
-    evidence float32 [N]: E of the module's formula. next_evidence float32 [N]: the same for distance 1 only.
+    evidence float16 [N]: E of the module's formula, rounded once, at the fit, so that whoever asks sees the same
+        number. next_evidence float16 [N]: the same for distance 1 only.
     log_popularity float32 [R]: log p, in nats.
 
     A small catalogue is also laid out as a dense matrix, which answers four times faster.
@@ -128,8 +132,8 @@ class Transitions:
         *,
         indptr: IntArray,
         indices: npt.NDArray[np.int32],
-        evidence: FloatArray,
-        next_evidence: FloatArray,
+        evidence: HalfArray,
+        next_evidence: HalfArray,
         log_popularity: FloatArray,
         settings: TransitionSettings,
     ) -> None:
@@ -156,8 +160,10 @@ class Transitions:
 
     def popularity_term(self, rows: IntArray) -> FloatArray:
         """float32 [n] part of the score that popularity has; a row that the fit did not know is one without events."""
-        logs = self.log_popularity[np.where(rows < self.n_rows, rows, PAD)]
-        weighted = np.asarray(self.settings.popularity_weight * logs, dtype=np.float32)
+        weight = self.settings.popularity_weight
+        weighted = np.zeros(len(rows), dtype=np.float32)
+        if weight:
+            weighted[:] = weight * self.log_popularity[np.where(rows < self.n_rows, rows, PAD)]
         weighted[rows < RESERVED] = -np.inf
         return weighted
 
@@ -174,7 +180,7 @@ class Transitions:
         """Rows [n] and kernels [n, K], from the stored followers of each event."""
         stored, counts = self._stored(newest_first)
         ends = np.cumsum(counts)
-        rows, slots = self._distinct(self.indices[stored])
+        rows, slots = _distinct(self.indices[stored])
         evidence = self.evidence[stored].astype(np.float64)
         kernels = np.zeros((len(rows), len(KERNELS)), dtype=np.float32)
         last = slice(0, counts[0])
@@ -218,24 +224,14 @@ class Transitions:
         recent = min(length, RECENT_EVENTS)
         return (2, RECENT_DECAY ** np.arange(recent)), (3, np.ones(recent)), (HISTORY, self.settings.kernel(length))
 
-    def _distinct(self, items: npt.NDArray[np.int32]) -> tuple[IntArray, IntArray]:
-        """The distinct rows of `items` [m], ascending, and the place of each item among them, without a sort."""
-        local = _SCRATCH
-        if len(getattr(local, "seen", ())) < self.n_rows:
-            local.seen, local.slots = np.zeros(self.n_rows, dtype=np.bool_), np.zeros(self.n_rows, dtype=np.int32)
-        local.seen[items] = True
-        rows = np.flatnonzero(local.seen)
-        local.seen[rows] = False
-        local.slots[rows] = np.arange(len(rows), dtype=np.int32)
-        return rows, local.slots[items]
-
     def row(self, item_row: int) -> tuple[IntArray, FloatArray]:
         """What follows one item: item rows int64 [n] and their evidence float32 [n], strongest first."""
         if not RESERVED <= item_row < self.n_rows:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
         stored = slice(self.indptr[item_row], self.indptr[item_row + 1])
-        strongest = np.argsort(-self.evidence[stored], kind="stable")
-        return self.indices[stored][strongest].astype(np.int64), self.evidence[stored][strongest]
+        evidence = self.evidence[stored].astype(np.float32)
+        strongest = np.argsort(-evidence, kind="stable")
+        return self.indices[stored][strongest].astype(np.int64), evidence[strongest]
 
     def between(self, item_rows: IntArray, following: int) -> FloatArray:
         """float32 [n] evidence that one item follows each of several items; 0 where none is stored."""
@@ -276,6 +272,21 @@ class Transitions:
         dense = np.zeros((self.n_rows, self.n_rows), dtype=np.float32)
         dense[np.repeat(np.arange(self.n_rows), np.diff(self.indptr)), self.indices] = self.evidence
         return dense
+
+
+def _distinct(items: npt.NDArray[np.int32]) -> tuple[IntArray, IntArray]:
+    """The distinct rows of `items` [m], ascending, and the place of each item among them.
+
+    Rows and their places are sorted as one number each: numpy's own `unique` sorts places, which takes far longer.
+    """
+    keys = (items.astype(np.int64) << 32) | np.arange(len(items))
+    keys.sort()
+    rows = keys >> 32
+    first = np.ones(len(rows), dtype=np.bool_)
+    np.not_equal(rows[1:], rows[:-1], out=first[1:])
+    slots = np.empty(len(rows), dtype=np.int64)
+    slots[keys & 0xFFFFFFFF] = np.cumsum(first) - 1
+    return rows[first], slots
 
 
 def _check_shapes(arrays: dict[str, npt.NDArray[Any]], directory: Path) -> None:

@@ -1,12 +1,23 @@
 """What is worked on right now, for lines of the log: the request of this thread or task, and the bundle."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 _REQUEST: ContextVar["Work | None"] = ContextVar("tailorbird_request", default=None)
 _bundle: list[str] = []
+
+
+class Trace(Protocol):
+    """A record of one request."""
+
+    @property
+    def trace_id(self) -> str:
+        """32 hexadecimal digits."""
+
+    def listed(self, bundle: str, timings: Mapping[str, float]) -> None:
+        """A list is just made by a bundle: milliseconds of its stages, one after the other."""
 
 
 class Work(NamedTuple):
@@ -14,8 +25,8 @@ class Work(NamedTuple):
 
     request_id: str
     """The one that its answer carries; made here, so that it tells nothing of whoever asks."""
-    trace_id: str | None = None
-    """32 hexadecimal digits of the trace that is recorded, if one is."""
+    trace: Trace | None = None
+    """Where it is recorded, if it is."""
     bundle: str | None = None
     """The bundle that answers, where it is not the one that answers everybody."""
 

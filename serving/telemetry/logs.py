@@ -29,7 +29,7 @@ class JsonLines(logging.Formatter):
             "request_id": work.request_id if work else None,
             "bundle": (work.bundle if work else None) or bundle_name(),
             "worker": WORKER,
-            "trace_id": work.trace_id if work else None,
+            "trace_id": work.trace.trace_id if work and work.trace else None,
         }
         if record.exc_info and record.exc_info[0]:
             said["error"] = record.exc_info[0].__name__

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from features.strict import StrictConfig
 
 
@@ -12,3 +14,15 @@ class LoggingConfig(StrictConfig):
     """`json` writes one object per line, BentoML's and the server's own lines included, for a log collector."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least important lines that are written; `debug` has a line for each request, with its route, status and time."""
+
+
+class TracingConfig(StrictConfig):
+    """Which requests are traced, and where to; by default none."""
+
+    endpoint: str | None = Field(default=None, pattern=r"^https?://[^@]+$")
+    """Where OTLP over HTTP is taken, such as http://collector:4318/v1/traces. Needs the extra `tracing`. What the
+    collector wants besides, such as a key, is told in OpenTelemetry's own OTEL_EXPORTER_OTLP_HEADERS."""
+    sample: float = Field(default=0.01, ge=0, le=1)
+    """Share of the requests that are recorded, of those whose caller has not decided by a `traceparent`."""
+    service: str = Field(default="tailorbird", min_length=1)
+    """The name of this service in traces."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.serving import load
 from benchmarks.serving.load import SETTLE, Job, Request, Run, drive
 from benchmarks.serving.samples import BROKEN, Sample
 from benchmarks.serving.traffic import Call
@@ -14,10 +15,10 @@ HEAD = b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\nX-Tailorbird-Worker: w%d\r\n\r\
 
 
 class Server:
-    """Answers each request after a while, one at a time in all; some connections it drops."""
+    """Answers each request after a while, one at a time in all; some connections it drops, the first it may refuse."""
 
-    def __init__(self, pause: float = 0.0, status: int = 200, drops: int = 0) -> None:
-        self.pause, self.status, self.drops = pause, status, drops
+    def __init__(self, pause: float = 0.0, status: int = 200, drops: int = 0, refuses: int = 0) -> None:
+        self.pause, self.status, self.drops, self.refuses = pause, status, drops, refuses
         self.answered = 0
         self.tasks: list[Any] = []
         self.connections = 0
@@ -35,7 +36,8 @@ class Server:
                 if self.answered <= self.drops:
                     break
                 answer = b'{"bundle":"abc","shortfall":{}}'
-                writer.write(HEAD % (self.status, len(answer), self.connections))
+                status = 429 if self.answered <= self.refuses else self.status
+                writer.write(HEAD % (status, len(answer), self.connections))
                 await writer.drain()
                 writer.write(answer)  # apart, as a server may send it
         finally:
@@ -89,6 +91,19 @@ def test_a_closed_loop_asks_again_when_answered() -> None:
 
 def test_a_closed_loop_ends_when_all_is_sent() -> None:
     assert len(run(Server(), 7, loop="closed", connections=3)) == 7
+
+
+def test_whoever_insists_gets_an_answer_to_every_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "AGAIN_SECONDS", 0.01)
+    samples = run(Server(refuses=2), 3, loop="closed", connections=2, insist=True)
+    assert sorted(one.status for one in samples) == [200, 200, 200, 429, 429]
+    assert all(one.milliseconds < 5_000 for one in samples)
+
+
+def test_whoever_insists_gives_up_when_the_time_is_over() -> None:
+    samples = run(Server(pause=0.01, status=429), 3, loop="closed", connections=1, seconds=0.25, insist=True)
+    assert {one.status for one in samples} == {429}
+    assert len(samples) < 10
 
 
 def test_what_came_back_is_noted() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from features import vocabulary
 from features.texts import Texts
-from features.vocabulary import RESERVED, UNKNOWN, SavedIds, Vocabulary
+from features.vocabulary import RESERVED, UNKNOWN, Lookup, SavedIds, Vocabulary
 
 IDS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8), unique=True, max_size=30)
 
@@ -25,6 +25,14 @@ def test_saved_ids_answer_as_those_in_memory(ids: list[str], later: list[str], o
         assert [one.id_of(row) for row in range(RESERVED, len(one))] == list(other.ids)
         assert [text in one for text in asked] == [text in other for text in asked]
     assert saved.extended(later).rows(ids).tolist() == list(range(RESERVED, RESERVED + len(ids)))
+
+
+@given(IDS, IDS, IDS)
+def test_a_lookup_answers_as_its_vocabulary(ids: list[str], asked: list[str], again: list[str]) -> None:
+    vocabulary = Vocabulary(dict.fromkeys(ids))
+    lookup = Lookup(vocabulary, [*asked, *again])
+    for some in (asked, [*again, *asked], []):
+        assert lookup.rows(some).tolist() == vocabulary.rows(some).tolist()
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:

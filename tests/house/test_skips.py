@@ -6,7 +6,12 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-CONFTEST = Path(__file__).parents[1] / "conftest.py"
+ROOT = Path(__file__).parents[2]
+CONFTEST = """
+from tests.skips import refuse_skips_in_ci
+def pytest_configure(config): refuse_skips_in_ci(config)
+"""
+"""What the real one does of this; it loads PyTorch too, in each of the processes."""
 MARKERS = "[pytest]\nmarkers =\n    gpu: needs an accelerator\n    spark: needs PySpark\n"
 
 SKIPS = """
@@ -30,10 +35,17 @@ def test_known_to_fail(): assert False
 
 
 def run(pytester: pytest.Pytester, source: str, processes: int = 0) -> pytest.RunResult:
-    pytester.makeconftest(CONFTEST.read_text(encoding="utf-8"))
+    pytester.makeconftest(CONFTEST)
     pytester.makeini(MARKERS)
     pytester.makepyfile(test_inner=source)
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-n", str(processes))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        return pytester.runpytest_subprocess("-p", "xdist", "-p", "no:cacheprovider", "-n", str(processes))
+
+
+def test_this_run_is_watched(pytestconfig: pytest.Config) -> None:
+    assert pytestconfig.pluginmanager.has_plugin("skips")
 
 
 @pytest.mark.parametrize(

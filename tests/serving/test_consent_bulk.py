@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from features.consent import OPT_IN, ConsentRules
+from features.preferences import Category, Declared, declaration
 from features.statements import Statement
 from serving.bulk.people import people_of_tables, reader_of_state
 from serving.settings import read_serving
@@ -27,6 +28,18 @@ def test_the_state_is_read_by_the_rules_of_the_service(stand_in: Any, agreed: Co
         assert len(read("silent").events) == known
         assert len(read("refuses").events) == 0
         assert read("refuses").attributes == {}
+    store.close()
+
+
+def test_the_state_is_read_with_what_was_declared(stand_in: Any, agreed: ConsentRules, tmp_path: Path) -> None:
+    """So that what somebody hid is in no list of `tailorbird recommend --state`, whatever they agreed to."""
+    url = f"sqlite:///{tmp_path}/state.db"
+    store = open_state(url)
+    for user in ("agrees", "refuses"):
+        store.declare(user, None, [declaration(Declared(Category("genre", "drama"), "hide", None), 2, "person")])
+    store.declare("refuses", None, [Statement("consent", "personalize", "denied", 2, "person")])
+    read = reader_of_state(url, stand_in.bundle.schema.dataset, agreed)
+    assert [read(user).preferences.hidden for user in ("agrees", "refuses")] == [{Category("genre", "drama")}] * 2
     store.close()
 
 

@@ -9,11 +9,13 @@ from features.consent import ConsentRules, Purpose
 from features.errors import RequestError, StateError
 from features.moments import HOUR, to_moment
 from features.person import NO_CONTEXT, Change, Person
+from features.statements import BEGINNING, Statement
 from serving.api.requests import BatchRequest, EventsRequest, RankRequest, RecommendRequest
 from serving.bulk.desk import recommend_batch
 from serving.desk.desk import Desk
 from serving.person.consent import ConsentReply, ConsentRequest, consent
 from serving.person.explain import ExplainRequest, explain
+from serving.person.profile import ProfileRequest, profile
 from serving.pipeline import Pipeline
 from serving.state import ItemLog, State
 from serving.state.protocol import StoredEvent, UserAttributes
@@ -198,6 +200,15 @@ def test_what_cannot_be_an_answer_is_refused_whole(
     assert told.value.field == field
     assert message in str(told.value)
     assert strict.state.statements("ann") == []
+
+
+def test_of_an_answer_without_a_time_none_is_told(strict: Desk) -> None:
+    strict.state.declare("ann", None, [Statement("consent", "train", "granted", BEGINNING, "assumed: clause 7")])
+    told = consent(strict, ConsentRequest(user_id="ann"), "r")
+    train = next(one for one in told.purposes if one.purpose == "train")
+    assert (train.answer, train.since, train.source) == ("granted", None, "assumed: clause 7")
+    assert [one.time for one in told.history] == [None]
+    assert [one.time for one in profile(strict, ProfileRequest(user_id="ann"), "r").declared] == [None]
 
 
 def test_a_clock_that_runs_ahead_a_little_answers_now(strict: Desk) -> None:

@@ -6,6 +6,7 @@ import logging
 import logging.config
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
@@ -17,7 +18,7 @@ from serving.desk.desk import Desk
 from serving.pipeline import Pipeline
 from serving.settings import ServingConfig
 from serving.state import open_item_log, open_state
-from serving.telemetry.current import Work, concerning
+from serving.telemetry.current import Trace, Work, concerning
 from serving.telemetry.logs import JsonLines, logging_as
 from serving.telemetry.settings import LoggingConfig
 
@@ -117,7 +118,7 @@ def test_a_record_that_does_not_fit_its_values_is_still_a_line() -> None:
 
 def test_a_trace_is_named_where_there_is_one() -> None:
     assert "trace_id" not in formatted("so")
-    with concerning(Work("r1", "t1", "candidate")):
+    with concerning(Work("r1", cast("Trace", SimpleNamespace(trace_id="t1")), "candidate")):
         told = formatted("so")
     assert (told["request_id"], told["trace_id"], told["bundle"]) == ("r1", "t1", "candidate")
 

@@ -47,6 +47,19 @@ def test_asking_changes_nothing(pipeline: Pipeline, people: People, now: int) ->
     assert first.items == second.items
 
 
+def test_people_who_are_asked_together_get_what_each_gets_alone(pipeline: Pipeline, people: People, now: int) -> None:
+    users = [people.person(user, now) for user in busy(people, 3)]
+    half = replace(users[1], preferences=replace(users[1].preferences, strength=0.5))
+    asked = [(users[0], now), (Person(), now), (half, now), (users[2], now - 30 * DAY)]
+    query = Query(k=15, explain=True)
+    together = pipeline.recommend_all(asked, query)
+    assert [one.items for one in together] == [
+        pipeline.recommend(person, query, moment).items for person, moment in asked
+    ]
+    assert all(one.timings.keys() == together[0].timings.keys() for one in together)
+    assert pipeline.recommend_all([], query) == []
+
+
 def test_excluded_items_do_not_come_back(pipeline: Pipeline, people: People, now: int) -> None:
     person = people.person(busy(people, 1)[0])
     shown = {one.item_id for one in pipeline.recommend(person, Query(k=10), now).items}

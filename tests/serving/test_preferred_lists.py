@@ -130,6 +130,14 @@ def test_a_liked_item_counts_as_the_past(pipeline: Pipeline, now: int) -> None:
     assert ids(pipeline.recommend(later, Query(k=10), now)) == ids(pipeline.recommend(Person(), Query(k=10), now))
 
 
+def test_a_liked_item_is_named_as_liked_and_not_as_history(pipeline: Pipeline, now: int) -> None:
+    liked = pipeline.bundle.schema.items.id_of(int(pipeline.bundle.statistics.by_popularity[40]))
+    person = declared(Person(), liked_items=((liked, now - DAY),))
+    items = pipeline.recommend(person, Query(k=20, explain=True), now).items
+    told = [reason for one in items for reason in one.reasons if reason.item_id is not None]
+    assert {(reason.code, reason.item_id) for reason in told} == {("liked", liked)}
+
+
 def test_pinned_interests_take_turns_in_each_five_places(pipeline: Pipeline, now: int) -> None:
     column: Any = pipeline.bundle.filterable.items.attributes.columns["category"]
     pins = tuple(Category("category", text) for text in list(column.texts)[:2])
@@ -139,6 +147,35 @@ def test_pinned_interests_take_turns_in_each_five_places(pipeline: Pipeline, now
         assert any(are_of(pipeline, found, pins[block % 2]))
     mine = [one for one in answer.items if any(are_of(pipeline, [one.item_id], pin)[0] for pin in pins)]
     assert all(one.sources[0] == "pinned" for one in mine)
+
+
+@pytest.mark.parametrize("code", ["interest", "pinned"])
+def test_what_was_declared_is_given_as_the_reason(pipeline: Pipeline, category: Category, now: int, code: str) -> None:
+    asked = Query(k=10, explain=True)
+    person = declared(Person(), interests=(category,), pinned=(category,) if code == "pinned" else ())
+    items = pipeline.recommend(person, asked, now).items
+    assert any(are_of(pipeline, [one.item_id for one in items], category))
+    fallen = []
+    for one in items:
+        told = [reason for reason in one.reasons if reason.code in ("interest", "pinned")]
+        if not are_of(pipeline, [one.item_id], category)[0]:
+            assert not told
+            continue
+        (reason,) = told
+        assert (reason.code, reason.name, reason.value) == (code, *category)
+        without = pipeline.explain(Person(), one.item_id, Query(k=10), now)
+        assert without.score is not None
+        assert reason.weight == pytest.approx(one.score - without.score, abs=1e-6)
+        fallen.append(reason.places)
+    assert min(fallen) >= 0
+    assert max(fallen) > 0
+
+
+def test_an_interest_is_no_reason_where_it_changes_nothing(pipeline: Pipeline, category: Category, now: int) -> None:
+    stated = declared(Person(), interests=(category,))
+    weak = replace(stated, preferences=replace(stated.preferences, strength=0.0))
+    items = pipeline.recommend(weak, Query(k=20, explain=True), now).items
+    assert not [reason for one in items for reason in one.reasons if reason.code == "interest"]
 
 
 def test_a_pin_moves_as_little_as_it_can() -> None:

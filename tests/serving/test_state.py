@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.errors import StateError
+from features.errors import RequestError, StateError
 from features.person import Person
 from features.statements import Statement
 from serving.state import open_state
@@ -208,6 +208,19 @@ def test_erase_takes_all_of_a_person_and_nothing_of_others(state: State) -> None
     assert set(state.erase("ann", moment=9).removed.values()) == {0}
     assert state.export("ann")["user_ids"] == state.export(None, "cookie")["anonymous_ids"] == []
     assert seen(state.person("bob")) == ["i4"]
+
+
+def test_ids_that_point_at_each_other_are_two_people(state: State) -> None:
+    """A visitor's id and a user's are never one, whatever their text, so that links make no cycle."""
+    state.append([event(1, user_id="a"), event(2, user_id="b")])
+    state.append([visit(3)._replace(anonymous_id="a"), visit(4)._replace(anonymous_id="b")])
+    assert [state.link("a", "b"), state.link("b", "a"), state.link("a", "b")] == [True, True, False]
+    assert (seen(state.person("b")), seen(state.person("a"))) == (["i2", "i3"], ["i1", "i4"])
+    assert (state.user_of("a"), state.user_of("b")) == ("b", "a")
+    with pytest.raises(RequestError, match="another user already"):
+        state.link("a", "a")
+    assert state.erase("a", moment=9).anonymous_ids == ["b"]
+    assert (seen(state.person("a")), seen(state.person("b"))) == ([], ["i2", "i3"])
 
 
 def test_a_bulk_load_twice_stores_nothing_twice(state: State) -> None:

@@ -27,12 +27,12 @@ def planted(settings: TransitionSettings = SETTINGS) -> Transitions:
     stored = generator.random((R, R)) < 0.5
     stored[:, :RESERVED] = stored[:RESERVED] = stored[5] = False
     source, target = np.nonzero(stored)
-    evidence = generator.random(len(source), dtype=np.float32)
+    evidence = generator.random(len(source), dtype=np.float32).astype(np.float16)
     return Transitions(
         indptr=np.searchsorted(source, np.arange(R + 1)),
         indices=target.astype(np.int32),
         evidence=evidence,
-        next_evidence=evidence * generator.integers(0, 2, len(source)).astype(np.float32),
+        next_evidence=evidence * generator.integers(0, 2, len(source)).astype(np.float16),
         log_popularity=np.log(generator.random(R)).astype(np.float32),
         settings=settings,
     )
@@ -172,7 +172,7 @@ def test_what_is_saved_is_what_is_opened(tmp_path: Path, layout: str) -> None:
 
 
 def test_without_a_single_pair_it_still_opens(tmp_path: Path, layout: str) -> None:
-    nothing = np.zeros(0, dtype=np.float32)
+    nothing = np.zeros(0, dtype=np.float16)
     Transitions(
         indptr=np.zeros(R + 1, dtype=np.int64),
         indices=nothing.astype(np.int32),
@@ -208,7 +208,7 @@ def test_settings_of_another_version_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("evidence", np.zeros(3, dtype=np.float32)),
+        ("evidence", np.zeros(3, dtype=np.float16)),
         ("indices", np.zeros(3, dtype=np.int64)),
         ("indptr", np.zeros(R + 1, dtype=np.int64)),
     ],
@@ -230,20 +230,3 @@ def test_they_travel_to_another_process(layout: str) -> None:
     model.query(history)
     arrived = ForkingPickler.loads(ForkingPickler.dumps(model))
     assert arrived.scores(history).tobytes() == model.scores(history).tobytes()
-
-
-def test_tables_of_several_lengths_share_their_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transitions, "DENSE_CELLS", 0)
-    history = np.array([2, 3, 4, 6])
-    alone = planted().query(history)
-    none = np.zeros(0, dtype=np.float32)
-    larger = Transitions(
-        indptr=np.zeros(4 * R + 1, dtype=np.int64),
-        indices=none.astype(np.int32),
-        evidence=none,
-        next_evidence=none,
-        log_popularity=np.zeros(4 * R, dtype=np.float32),
-        settings=SETTINGS,
-    )
-    assert len(larger.query(np.array([3 * R])).rows) == 0
-    assert planted().query(history).kernels.tobytes() == alone.kernels.tobytes()

@@ -44,11 +44,12 @@ def test_a_list_is_counted_by_what_made_it(bundle: Bundle) -> None:
     )
     watch_list("rank", bundle, answer)
     assert rise(before, "tailorbird_answers_total", route="rank", bundle=bundle.name) == 1
-    assert rise(before, "tailorbird_items_shown_total", source="nearest") == 2
-    assert rise(before, "tailorbird_items_shown_total", source="none") == 1
-    assert rise(before, "tailorbird_shortfalls_total", route="rank") == 1
+    assert rise(before, "tailorbird_items_shown_total", source="nearest", bundle=bundle.name) == 2
+    assert rise(before, "tailorbird_items_shown_total", source="none", bundle=bundle.name) == 1
+    assert rise(before, "tailorbird_shortfalls_total", route="rank", bundle=bundle.name) == 1
     assert rise(before, "tailorbird_filter_plans_total", plan="exact") == 1
-    assert rise(before, "tailorbird_stage_seconds_sum", stage="encode") == pytest.approx(0.0015)
+    encoding = rise(before, "tailorbird_stage_seconds_sum", stage="encode", bundle=bundle.name)
+    assert encoding == pytest.approx(0.0015)
     assert told()["tailorbird_filter_cache_bytes", ()] == bundle.filterable.cache.size
 
 

@@ -41,7 +41,16 @@ def clean_python(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("clean")
     run(sys.executable, "-m", "venv", folder / "venv")
     python = folder / "venv" / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", "-r", unpacked / "src" / "requirements" / "serving.txt")
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-compile",
+        "-r",
+        unpacked / "src" / "requirements" / "serving.txt",
+    )
     return python
 
 

@@ -1,14 +1,11 @@
 """`tailorbird retrain` with real trainings: killed after every step, promoted, refused when spoiled, forced."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 import yaml
 
@@ -16,9 +13,9 @@ from features.errors import BundleError
 from serving.lifecycle.decisions import decisions
 from serving.lifecycle.registry import promote, read_pointer
 from serving.manifest import verify_bundle
+from tests.slow.two_deliveries import Shop
 from training.retrain.attempts import attempts
-from training.retrain.retrain import Exit, retrain
-from training.simulator import SimulatorSettings, simulate
+from training.retrain.retrain import Exit
 
 pytestmark = pytest.mark.slow
 
@@ -53,49 +50,11 @@ if __name__ == "__main__":
     Attempt.finish = finish_and_die
     retrain(*map(Path, places))
 """
-KILLED_IN_AN_EPOCH = """
-import os, signal, sys
-from pathlib import Path
-from training.config import read_training_config
-from training.run import train
-from training.towers.stopping import KeepBest
-if __name__ == "__main__":
-    config, run, stage = sys.argv[1:]
-    def die(self, trainer, module, batch, index):
-        if trainer.current_epoch == 1 and index == 2 and stage in str(self._log):
-            os.kill(os.getpid(), signal.SIGKILL)
-    KeepBest.on_train_batch_start = die
-    train(*read_training_config(config), Path(run))
-"""
 
 
 def killed(script: str, *arguments: object) -> None:
     done = subprocess.run([sys.executable, "-c", script, *map(str, arguments)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
-
-
-class Shop:
-    """A world whose log arrives in two files."""
-
-    def __init__(self, folder: Path, settings: dict[str, Any], sections: dict[str, Any]) -> None:
-        self.world, self.spoiled = folder / "world", folder / "spoiled"
-        self.runs, self.registry = folder / "runs", folder / "registry"
-        config = simulate(SimulatorSettings.parse(settings), self.world)
-        simulate(SimulatorSettings.parse({**settings, "shuffled": 1.0}), self.spoiled)
-        content = yaml.safe_load(config.read_text(encoding="utf-8"))
-        content["dataset"]["events"]["path"] = "events-*.parquet"
-        self.config = self.world / "shop.yaml"
-        self.config.write_text(yaml.safe_dump({**content, **sections}), encoding="utf-8")
-
-    def deliver(self, number: int, first: float, last: float, *, spoiled: bool = False) -> None:
-        """Write the events of a part of the window, by time, as one file."""
-        folder = self.spoiled if spoiled else self.world
-        events = pd.read_parquet(folder / "events.parquet").sort_values("timestamp", kind="stable")
-        part = events[int(first * len(events)) : int(last * len(events))]
-        part.to_parquet(self.world / f"events-{number}.parquet")
-
-    def retrain(self) -> Any:
-        return retrain(self.config, self.runs, self.registry)
 
 
 @pytest.fixture(scope="module")
@@ -161,38 +120,3 @@ def test_a_spoiled_candidate_is_refused_with_its_reasons_and_can_be_forced(shop:
         promote(outcome.bundle, shop.registry)
     assert promote(outcome.bundle, shop.registry, force=True, why="a drill").live == outcome.bundle.resolve()
     assert live.exists()
-
-
-def test_a_training_that_was_killed_within_an_epoch_ends_in_the_same_bundle(tmp_path: Path) -> None:
-    """Bit for bit: every file but the index's timings."""
-    config = simulate(SimulatorSettings.parse(WORLD), tmp_path)
-    config.write_text(config.read_text(encoding="utf-8") + yaml.safe_dump(SMALL), encoding="utf-8")
-    files = {}
-    for name, stages in (("whole", ()), ("killed", ("first", "final"))):
-        run = tmp_path / name
-        for stage in stages:
-            killed(KILLED_IN_AN_EPOCH, config, run, stage)
-        done = [sys.executable, str(ROOT / "tailorbird.py"), "train", "--config", str(config), "--run", str(run)]
-        subprocess.run(done, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        files[name] = verify_bundle(run / "bundle")["files"]
-        files[name].pop("index.json")
-    assert files["whole"] == files["killed"]
-
-
-def test_on_a_world_of_the_size_of_the_demo_the_honest_passes_and_the_spoiled_does_not(tmp_path: Path) -> None:
-    sections = yaml.safe_load((ROOT / "configs" / "demo.yaml").read_text(encoding="utf-8"))
-    shop = Shop(tmp_path, {"events": 60_000, "seed": 3, "end": "2026-06-01T12:00:00Z"}, sections)
-    shop.deliver(1, 0.0, 0.9)
-    assert shop.retrain().exit == Exit.PROMOTED
-    shop.deliver(2, 0.9, 1.0)
-    honest = shop.retrain()
-    assert honest.exit == Exit.PROMOTED, honest.page.read_text(encoding="utf-8")
-    promote(shop.runs / "0001" / "publishing" / "bundle", shop.registry)
-    shop.deliver(1, 0.0, 0.9, spoiled=True)
-    shop.deliver(2, 0.9, 1.0, spoiled=True)
-    shutil.copy(shop.config, shop.world / "full.yaml")
-    content = yaml.safe_load(shop.config.read_text(encoding="utf-8"))
-    shop.config.write_text(yaml.safe_dump({**content, "retrain": {"full_every": 1}}), encoding="utf-8")
-    refused = shop.retrain()
-    assert refused.exit == Exit.REFUSED
-    assert "beats_plain" in refused.line

@@ -18,10 +18,13 @@ from features.people import People
 from features.schema import fit_schema
 from features.tables import load_tables
 from models.config import TowerConfig
+from training.towers.config import TowerFitConfig
 from training.towers.data import TowerData, ValidationPerson, tower_data
-from training.towers.fit import FittedTowers, TowerFitConfig, fit_towers, narrow_type, validation_gains
+from training.towers.fit import fit_towers
+from training.towers.fitted import FittedTowers, validation_gains
 from training.towers.negatives import Negatives
 from training.towers.stopping import KeepBest
+from training.towers.training_step import narrow_type
 
 DATASET = DatasetConfig.parse(
     {"order": {"sequence": "position"}, "events": {}, "types": {"view": {"repeat": "always"}},

@@ -18,9 +18,11 @@ from features.schema import fit_schema
 from features.tables import load_tables
 from models.config import TowerConfig
 from training.towers import fit as fitting
+from training.towers.config import TowerFitConfig
 from training.towers.data import TowerData, tower_data
-from training.towers.fit import TowerFitConfig, TowerFitting, batch_plan, fit_towers
+from training.towers.fit import batch_plan, fit_towers
 from training.towers.processes import COUNT, WHOLE, PartOfBatches, Processes, joined, strategy_of
+from training.towers.training_step import TowerFitting
 
 DATASET = DatasetConfig.parse(
     {"order": {"sequence": "position"}, "events": {"type": "kind"}, "types": {"view": {}, "buy": {"weight": 3}}}

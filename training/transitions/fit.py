@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from features.arrays import FloatArray, IntArray
-from serving.retrieval.transitions import Transitions, TransitionSettings
+from features.arrays import IntArray
+from serving.retrieval.transitions import HalfArray, Transitions, TransitionSettings
 from training.transitions.pair_counts import PAIRS_PER_BLOCK, Doubles, PairCounts, Sequences, count_pairs, first_of_each
 
 MAX_ENTRIES = 50_000_000
-"""Entries kept over all items, 600 MB; each item keeps its share of them, the strongest."""
+"""Entries kept over all items, 400 MB; each item keeps its share of them, the strongest."""
 
 
 def distance_weights(settings: TransitionSettings, longest: int | None = None) -> Doubles:
@@ -83,5 +83,5 @@ def _strongest(sources: IntArray, counted: Doubles, neighbours: int) -> IntArray
     return positive[np.sort(order[place < neighbours])]
 
 
-def _log1p(values: Doubles) -> FloatArray:
-    return np.log1p(values).astype(np.float32)
+def _log1p(values: Doubles) -> HalfArray:
+    return np.log1p(values).astype(np.float16)

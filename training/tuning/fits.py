@@ -28,7 +28,8 @@ from training.run_folder import Run
 from training.stage import item_codes, schema_of
 from training.steps import first_stage, ranker_moments, told, transition_settings, validation_people
 from training.towers.data import TowerData, tower_data
-from training.towers.fit import fit_towers, validation_gains
+from training.towers.fit import fit_towers
+from training.towers.fitted import validation_gains
 from training.tuning.search import OutOfTimeError, Watch
 
 K = 10
