@@ -24,7 +24,10 @@ _REQUIRED = ("fingerprint", "schema", "files")
 
 
 def seal(staging: Path, target: Path, manifest: dict[str, Any]) -> Path:
-    """The same for any directory of files that `verify_bundle` shall vouch for; `manifest` names their schema."""
+    """Hash every file of `staging`, write the manifest, which names their schema, and rename the whole into `target`.
+
+    Raises BundleError when `target` exists.
+    """
     if target.exists():
         raise BundleError(f"{target} exists, and a bundle never changes", hint="Write to a new directory.")
     _write_manifest(staging, {**manifest, "format": FORMAT})
