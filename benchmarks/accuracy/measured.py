@@ -18,8 +18,10 @@ from typing import IO, NamedTuple
 
 from benchmarks.accuracy.results import write_atomically
 
-SAMPLE_SECONDS = 2.0
-"""Each look at a process of 9 GB takes a tenth of a second, in which it stands still."""
+SAMPLE_SECONDS = 0.5
+"""Between two looks at the memory, at least."""
+LOOKING_SHARE = 0.02
+"""Share of the time that may be spent on looking: a process of 9 GB stands still for a tenth of a second."""
 WRITE_SECONDS = 10.0
 PR_SET_PDEATHSIG = 1
 
@@ -109,14 +111,16 @@ def _end_with_parent() -> None:
 
 def _watch(process: subprocess.Popen[bytes], before: Measure, record: Path) -> Measure:
     started = written = time.monotonic()
-    peak, loads, running = 0.0, list[float](), True
+    peak, loads, running, pause = 0.0, list[float](), True, SAMPLE_SECONDS
     while running:
         try:
-            process.wait(SAMPLE_SECONDS)
+            process.wait(pause)
             running = False
         except subprocess.TimeoutExpired:
+            look = time.monotonic()
             peak = max(peak, tree_mb(process.pid))
             loads.append(os.getloadavg()[0])
+            pause = max(SAMPLE_SECONDS, (time.monotonic() - look) / LOOKING_SHARE)
         now = time.monotonic()
         if not running or now - written > WRITE_SECONDS:
             _write(record, before.after(now - started, peak, loads))

@@ -15,6 +15,7 @@ from serving.answers import Answer, Query
 from serving.api.problems import HttpError
 from serving.desk.desk import Desk
 from serving.http.admission import Lane
+from serving.metrics import REQUESTS_INSIDE
 
 
 class Gate:
@@ -114,8 +115,10 @@ def test_what_writes_holds_up_nobody(run_door: Callable[..., str], desk: Desk, s
 
 def test_who_waited_past_the_deadline_is_not_begun(busy: Callable[..., str], gate: Gate) -> None:
     url = busy(max_waiting=8, deadline_ms=50)
+    inside = REQUESTS_INSIDE.labels("reads")
     answers = crowd(url, 3)
-    time.sleep(0.2)
+    wait_until(lambda: inside._value.get() == 4)
+    time.sleep(0.1)
     gate.open.set()
     wait_until(lambda: len(answers) == 3)
     assert [one.status_code for one in answers] == [429] * 3

@@ -35,7 +35,7 @@ DATASET = {
     "types": {"view": {"weight": 1, "sign": "positive", "repeat": "never"}},
 }
 CLIENT = {"ACCESS_KEY_ID": "k", "SECRET_ACCESS_KEY": "s", "DEFAULT_REGION": "us-east-1", "MAX_ATTEMPTS": "1"}
-START_SECONDS = 30
+START_SECONDS = 90
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from features.errors import ConfigError
 from features.schema import fit_schema
 from features.tables import load_tables
 from models.config import TowerConfig
-from training.towers import fit as fitting
+from training.towers import training_step
 from training.towers.config import TowerFitConfig
 from training.towers.data import TowerData, tower_data
 from training.towers.fit import batch_plan, fit_towers
@@ -53,7 +53,7 @@ def data() -> TowerData:
 @pytest.fixture
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Products in 32 bits: in 16, another order of rows is another number."""
-    monkeypatch.setattr(fitting, "narrow_type", lambda kind="cpu": torch.float32)
+    monkeypatch.setattr(training_step, "narrow_type", lambda kind="cpu": torch.float32)
 
 
 def loss_and_gradient(data: TowerData, fit: TowerFitConfig, here: Processes, chosen: Any) -> tuple[float, Any]:
@@ -134,13 +134,13 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from test_towers_processes import fit_all
-from training.towers import fit as fitting
+from training.towers import training_step
 from training.towers.fit import fit_part
 from training.towers.processes import joined
 import torch
 
 torch.set_num_threads(1)
-fitting.narrow_type = lambda kind="cpu": torch.float32
+training_step.narrow_type = lambda kind="cpu": torch.float32
 with joined(fit_part):
     fit_all(Path(sys.argv[1]), devices=2)
 """
