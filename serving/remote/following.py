@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,7 +56,7 @@ class Follower:
         if self._process is not None and (status := self._process.poll()) is not None:
             self._process.communicate()
             self._process = None
-            if status:
+            if status not in (0, -signal.SIGTERM):
                 raise RegistryError(f"the process that follows the registry ended with exit status {status}")
         if self._process is None and self._nobody_follows():
             self._process = subprocess.Popen(self._command, cwd=_ROOT, stdin=subprocess.PIPE)
