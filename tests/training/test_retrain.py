@@ -2,6 +2,7 @@
 
 import errno
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from features.errors import BundleError, ConfigError, DataError
 from serving.lifecycle.lock import only_one
 from serving.lifecycle.registry import REGISTRY, promote, read_pointer
 from serving.remote.place import place_of
+from serving.state import open_state
 from training.config import read_training_config
 from training.retrain import retrain as retraining
 from training.retrain.attempts import Attempt, attempts, tidy
@@ -214,3 +216,18 @@ def test_who_changes_the_live_bundle_meanwhile_makes_the_judgement_void(
     steps = retraining._Steps(this, begun(tmp_path / "runs", live=str(tmp_path / "before")))
     with pytest.raises(BundleError, match="Call it again"):
         steps._promote(tmp_path / "candidate")
+
+
+def test_what_was_decided_stands_in_the_audit_log_too(trained: Any, config: Path, tmp_path: Path) -> None:
+    settings, base = read_training_config(config)
+    url, registry = f"sqlite:///{tmp_path}/state.db", tmp_path / "registry"
+    this = retraining.Retraining(settings, base, tmp_path / "runs", place_of(registry), lambda _: None, url)
+    steps = retraining._Steps(this, begun(tmp_path / "runs"))
+    steps._refuse(trained.bundle, ["accuracy: worse"])
+    with pytest.raises(BundleError, match="the gate refused"):
+        steps._promote(trained.bundle)
+    with closing(open_state(url)) as state:
+        told = state.audit_log.after(0)
+    assert [(one.action, one.detail["by"]) for one in told] == [("refuse", "retrain"), ("promote", "retrain")]
+    assert told[0].detail["why"] == "accuracy: worse"
+    assert told[0].detail["bundle"] == str(trained.bundle)
