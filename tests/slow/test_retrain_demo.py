@@ -25,8 +25,8 @@ SHORTER = {
 }
 """What makes a training of the demo's kind shorter; the gate stays as it comes."""
 ABOUT_LISTS = {"beats_plain", "coverage", "list_collapse"}
-"""Rules of which a model that has learned nothing breaks one: among 30,000 events it may be a draw with what is popular,
-but then everybody gets the same list."""
+"""Rules of which a model that has learned nothing breaks one: among 30,000 events it may draw with what is popular, but
+then everybody gets the same list."""
 
 
 def test_on_a_world_like_the_demos_the_honest_passes_and_the_spoiled_does_not(tmp_path: Path) -> None:
