@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import RequestError, StateError
-from features.person import Person
 from features.statements import Statement
 from serving.state import open_state
 from serving.state.protocol import State, StoredEvent, UserAttributes
+from tests.serving.ann import event, seen, taken, visit
 
 
 @pytest.fixture
@@ -21,27 +20,6 @@ def state(store_url: str) -> Iterator[State]:
     opened = open_state(store_url)
     yield opened
     opened.close()
-
-
-def event(number: int, moment: int | None = None, **given: Any) -> StoredEvent:
-    plain_event = StoredEvent(f"e{number}", f"i{number}", "view", number if moment is None else moment, "ann")
-    return plain_event._replace(**given)
-
-
-def visit(number: int, **given: Any) -> StoredEvent:
-    return event(number, user_id=None, anonymous_id="cookie", **given)
-
-
-def seen(person: Person) -> list[str]:
-    return list(person.events.item_ids)
-
-
-def taken(person: Person) -> dict[tuple[str, str], int]:
-    assert person.taken is not None
-    return {
-        (item, kind): int(moment)
-        for item, kind, moment in zip(person.taken.item_ids, person.taken.types, person.taken.moments, strict=True)
-    }
 
 
 def test_a_stranger_is_an_empty_record(state: State) -> None:
