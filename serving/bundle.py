@@ -6,12 +6,14 @@ fingerprint and every hash before any other file is parsed.
 """
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from features.errors import BundleError
+from features.inputs import InputReference
 from features.moments import DAY
 from features.schema import Schema
 from features.vocabulary import Vocabulary
@@ -30,6 +32,8 @@ from serving.retrieval.newcomers import Newcomers
 from serving.retrieval.statistics import Statistics
 from serving.retrieval.transitions import Transitions
 from serving.settings import PipelineSettings
+
+INPUTS = "inputs.json"
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class Bundle:
     device: Device = "cpu"
     """Where user tower, ranker and search run. The item tower runs on the processor, as it did when the table was made:
     an item is placed as it would have been placed there."""
+    inputs: Mapping[str, InputReference] = field(default_factory=dict)
+    """How often each input had which code in training; none in a bundle from before that was kept."""
 
     @property
     def fingerprint(self) -> str:
@@ -146,6 +152,7 @@ def assemble(path: Path, manifest: dict[str, Any], device: Device = "cpu") -> Bu
         ranker=Graph(ranker, device) if ranker.exists() else None,
         calibration=Calibration.parse(read_json(path / "calibration.json")),
         device=device,
+        inputs=_read_inputs(path),
     )
 
 
@@ -154,6 +161,18 @@ def save_schema(schema: Schema, directory: Path) -> None:
     content = json.dumps(schema.to_json(), ensure_ascii=False, indent=1)
     (directory / "schema.json").write_text(content, encoding="utf-8")
     schema.items.save(directory / "catalogue" / "ids")
+
+
+def save_inputs(inputs: Mapping[str, InputReference], directory: Path) -> None:
+    """Write what the inputs were in training: counts alone."""
+    content = {name: one.to_json() for name, one in inputs.items()}
+    (directory / INPUTS).write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _read_inputs(directory: Path) -> dict[str, InputReference]:
+    if not (directory / INPUTS).exists():
+        return {}
+    return {name: InputReference.from_json(one) for name, one in read_json(directory / INPUTS).items()}
 
 
 def _read_schema(directory: Path) -> Schema:

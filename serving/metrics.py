@@ -1,10 +1,15 @@
 """Every metric that Prometheus is told, named once, with its unit; docs/metrics.md is written from this list.
 
 Counters and histograms are summed over the workers of a machine, gauges as each says. No label holds an id: each
-value would be a series of its own. A bundle's name is no person's id, and few bundles answer in a day.
+value would be a series of its own. A bundle's name is no person's id, and `BUNDLES` removes those that are gone.
 """
 
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from serving.telemetry.bundle_series import BundleSeries, bundle_files
+
+_BUNDLE_FILES = bundle_files()
 
 _REQUEST = (0.001, 0.002, 0.003, 0.004, 0.006, 0.008, 0.012, 0.016, 0.024, 0.032, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _STAGE = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
@@ -46,6 +51,18 @@ FILTER_CACHE_BYTES = Gauge(
 EVENTS = Counter("tailorbird_events", "Posted events, by what became of them.", ["status"])
 SERVED_LOST = Counter("tailorbird_served_lost", "Answers that were not logged, because too many waited for the store.")
 EVENT_LAG_SECONDS = Histogram("tailorbird_event_lag_seconds", "From what a person did to storing it.", buckets=_LAG)
+INPUTS = Counter(
+    "tailorbird_inputs",
+    "Some of the answers, at most 20 a second and worker, by what the models were shown: input, bin of its codes, and "
+    "bundle.",
+    ["input", "bin", "bundle"],
+)
+INPUT_REFERENCE = Gauge(
+    "tailorbird_input_reference_share",
+    "Share of the same bin when the bundle was trained.",
+    ["input", "bin", "bundle"],
+    multiprocess_mode="livemax",
+)
 BUNDLE_NEWEST_EVENT = Gauge(
     "tailorbird_bundle_newest_event_timestamp_seconds",
     "When the newest event happened that the oldest answering bundle was trained on; 0 where events have no time.",
@@ -105,3 +122,6 @@ ITEM_CHANGE_AGE_SECONDS = Gauge(
 ITEM_CHANGE_SECONDS = Histogram(
     "tailorbird_item_change_seconds", "From storing an item change to answering with it, by worker."
 )
+
+BUNDLES = BundleSeries([one for one in list(globals().values()) if isinstance(one, MetricWrapperBase)], _BUNDLE_FILES)
+"""What became of the series of former bundles is decided here."""

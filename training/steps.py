@@ -12,9 +12,10 @@ import numpy as np
 
 from features.errors import DataError
 from features.events import Tables
+from features.inputs import InputReference, input_codes, references_of
 from features.schema import Schema
 from features.vocabulary import RESERVED
-from serving.bundle import Bundle, assemble, open_bundle, seal_bundle
+from serving.bundle import Bundle, assemble, open_bundle, save_inputs, seal_bundle
 from serving.golden import GOLDEN, record_golden
 from serving.manifest import fresh_staging
 from serving.pipeline import Pipeline
@@ -39,6 +40,8 @@ from training.towers.start import Start
 from training.transitions.search import choose_settings
 
 GOLDEN_K = 20
+REFERENCE_MOMENTS = 2_000
+"""Of slice C, for what the inputs of answers were: its people are those of the service's first days."""
 MIN_VALIDATION, MAX_VALIDATION = 256, 5_000
 """People on whom an epoch of the towers is judged: about one per user, so that judging never outweighs fitting."""
 
@@ -214,8 +217,16 @@ def final_bundle(
     fit_stage(this.config, part, schema, settings, staging, checkpoints, epochs=epochs, start=start)
     for name in ("ranker.onnx", "calibration.json"):
         shutil.copy(calibrated / name, staging / name)
+    save_inputs(input_references(this, schema), staging)
     told_of = provenance(this, schema) | {"seconds": round(time.time() - started, 1)}
     bundle: Bundle = assemble(staging, {})
     people = simulated_people(bundle, this.config.seed)
     record_golden(Pipeline(bundle), people, GOLDEN_K, staging / GOLDEN)
     seal_bundle(staging, target, told_of)
+
+
+def input_references(this: Run, schema: Schema) -> dict[str, InputReference]:
+    """How often each input had which code at moments of slice C, as a schema encodes them."""
+    most = this.config.pipeline.max_events
+    sample = moments_of(this, C, REFERENCE_MOMENTS)
+    return references_of(input_codes(schema, one.person, one.moment, most) for one in sample)

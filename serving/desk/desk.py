@@ -29,6 +29,7 @@ from serving.budget import NEVER, Deadline, UsualTimes
 from serving.desk.beside import ALONE, Beside
 from serving.desk.breaker import Breaker
 from serving.desk.inline import with_events
+from serving.desk.input_watch import InputWatch
 from serving.desk.intake import Intake, event_reply
 from serving.desk.permission import NotPersonal, Permitted, admitting, measuring, permitted_past
 from serving.desk.watching import watch_events, watch_list
@@ -64,6 +65,8 @@ class Asking(NamedTuple):
     """The events of the request that count."""
     now: int
     """When they asked: what had been declared by then binds the answer."""
+    measured: bool
+    """Whether the answer may be counted by what it was made from."""
 
 
 class Desk:
@@ -92,6 +95,7 @@ class Desk:
         self.retention = retention
         self.retraining = retraining
         self.served = Served(state.served_log, lambda: measuring(consent, clock())) if log_served else None
+        self.inputs = InputWatch()
         self.tokens = tokens or Tokens()
         self._languages = Languages(languages)
         self.item_log = item_log
@@ -199,11 +203,17 @@ class Desk:
             self._log(asked, request_id, asking, answer, page.given)
             if self.beside.shadow is not None:
                 self._offer(page, asking, answer)
-        watch_list("recommend", self.pipeline.bundle, answer)
+            if not page.given:
+                self._watch_inputs(asking)
+        watch_list("recommend", self.pipeline.bundle, answer, asking.without)
         self._learn(answer, explained=request.explain and not answer.degraded)
         words = self.words(request.spoken) if request.explain else None
         former = None if page.bundle in (None, self.bundle) else page.bundle
         return self._reply(asking, answer, request_id, words, former)
+
+    def _watch_inputs(self, asking: Asking) -> None:
+        if asking.measured:
+            self.inputs.add(self.pipeline.bundle, asking.person, asking.moment)
 
     def _offer(self, page: Page, asking: Asking, answer: Answer) -> None:
         """Let the shadow answer the same; not a page that goes on from live's, nor what live had to do without."""
@@ -224,7 +234,8 @@ class Desk:
         query = Query(filter=self.filter(request.filter), explain=request.explain, budget=budget)
         answer = self.pipeline.rank(asking.person, request.item_ids, query, asking.moment)
         self._log(request, request_id, asking, answer)
-        watch_list("rank", self.pipeline.bundle, answer)
+        self._watch_inputs(asking)
+        watch_list("rank", self.pipeline.bundle, answer, asking.without)
         words = self.words(request.spoken) if request.explain else None
         return self._reply(asking, answer, request_id, words)
 
@@ -333,7 +344,9 @@ class Desk:
         person = replace(with_events(past.person, new), context=context)
         newest = max([now, *person.events.moments[-1:].tolist()])
         moment = newest if request.context.time is None else request.context.time
-        return Asking(person, moment, without, past.not_personal, new, now)
+        nobody = request.user_id is None and request.anonymous_id is None
+        measured = not without and (nobody or past.measured)
+        return Asking(person, moment, without, past.not_personal, new, now, measured)
 
     def _permitted(self, request: PersonRequest, inline: Sequence[StoredEvent], now: int) -> tuple[Permitted, set[str]]:
         """What may be known of the person, and which of the inline events are stored already."""

@@ -25,6 +25,8 @@ class Permitted(NamedTuple):
     """Where lists must not be personal, a stranger's record with what they hid."""
     not_personal: NotPersonal | None
     """Why they must not be."""
+    measured: bool = False
+    """Whether what is shown to them may be counted."""
 
 
 def permitted(
@@ -42,13 +44,14 @@ def permitted(
     moment the answer is for.
     """
     declared = preferences_of(statements, now + CLOCK_SKEW, now)
+    measured = measuring(rules, now)(statements)
     personal = decide(Purpose.PERSONALIZE, statements, rules, now + CLOCK_SKEW)
     if not personal.allowed:
         stranger = impersonal(Person(preferences=declared))
-        return Permitted(stranger, "denied" if personal.state == "denied" else "unknown")
+        return Permitted(stranger, "denied" if personal.state == "denied" else "unknown", measured)
     shared = decide(Purpose.SHARE_DEMOGRAPHICS, statements, rules, now + CLOCK_SKEW).allowed
     person = read() if shared else read().without_attributes(demographics)
-    return Permitted(person if declared is NONE else replace(person, preferences=declared), None)
+    return Permitted(person if declared is NONE else replace(person, preferences=declared), None, measured)
 
 
 def permitted_past(

@@ -9,6 +9,7 @@ from serving.answers import Answer
 from serving.bundle import Bundle
 from serving.metrics import (
     ANSWERS,
+    DEGRADED,
     EVENT_LAG_SECONDS,
     EVENTS,
     FILTER_CACHE_BYTES,
@@ -23,8 +24,8 @@ from serving.telemetry.current import current
 ListRoute = Literal["recommend", "rank", "similar"]
 
 
-def watch_list(route: ListRoute, bundle: Bundle, answer: Answer) -> None:
-    """Count one list."""
+def watch_list(route: ListRoute, bundle: Bundle, answer: Answer, without: Iterable[str] = ()) -> None:
+    """Count one list, whoever asked for it; `without` is what it lacks beside what the answer left out."""
     ANSWERS.labels(route, bundle.name).inc()
     for stage, milliseconds in answer.timings.items():
         STAGE_SECONDS.labels(stage, bundle.name).observe(milliseconds / 1000)
@@ -32,11 +33,18 @@ def watch_list(route: ListRoute, bundle: Bundle, answer: Answer) -> None:
         work.trace.listed(bundle.name, answer.timings)
     for source, items in Counter(item.sources[0] if item.sources else "none" for item in answer.items).items():
         ITEMS_SHOWN.labels(source, bundle.name).inc(items)
+    watch_degraded((*without, *answer.degraded), bundle.name)
     if answer.shortfall:
         SHORTFALLS.labels(route, bundle.name).inc()
     if answer.filtering:
         FILTER_PLANS.labels(answer.filtering.plan).inc()
         FILTER_CACHE_BYTES.set(bundle.filterable.cache.size)
+
+
+def watch_degraded(missing: Iterable[str], bundle: str) -> None:
+    """Count what one answer had to do without."""
+    for one in missing:
+        DEGRADED.labels(one, bundle).inc()
 
 
 def watch_events(statuses: Iterable[str], stored: Iterable[StoredEvent], now: int) -> None:

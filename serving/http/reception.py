@@ -21,7 +21,7 @@ from features.errors import StateError, TailorbirdError
 from serving.access.guard import Caller
 from serving.api.endpoints import Endpoint
 from serving.api.problems import COME_AGAIN, HttpError, internal, of_validation
-from serving.api.replies import ListReply, Stamped
+from serving.api.replies import Stamped
 from serving.api.requests import Asked
 from serving.desk.desk import Desk
 from serving.http.admission import Lane
@@ -40,7 +40,7 @@ from serving.http.wire import (
     to_json,
 )
 from serving.lifecycle.worker import Worker
-from serving.metrics import DEGRADED, REQUESTS_REFUSED
+from serving.metrics import REQUESTS_REFUSED
 from serving.person.privacy import ArchiveReply
 from serving.settings import ServingConfig
 from serving.state.audit_log import Deed
@@ -202,9 +202,6 @@ def _work(call: Call, until: float) -> Response:
             reply = call.endpoint.ask(desk, request, call.request_id, until)
     except TailorbirdError as error:
         return refusal(error, call.request_id)
-    if isinstance(reply, ListReply):
-        for one in reply.degraded or ():
-            DEGRADED.labels(one, reply.bundle).inc()
     if isinstance(reply, ArchiveReply):
         return Response(HTTPStatus.OK, reply.content, call.endpoint.media_type.encode(), _AS_FILE)
     return Response(HTTPStatus.OK, to_json(reply))

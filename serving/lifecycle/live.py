@@ -10,8 +10,9 @@ from features.moments import SECOND
 from serving.desk.assignment import Split
 from serving.desk.beside import ALONE, Beside, CanaryDesk
 from serving.desk.desk import Desk
+from serving.desk.input_watch import tell_references
 from serving.items.snapshot import Snapshot
-from serving.metrics import BUNDLE_NEWEST_EVENT, CANARY_SHARE, ITEMS_CHANGED
+from serving.metrics import BUNDLE_NEWEST_EVENT, BUNDLES, CANARY_SHARE, ITEMS_CHANGED
 from serving.shadow.shadow import Shadow
 from serving.telemetry.current import name_bundle
 
@@ -27,6 +28,7 @@ class Live:
         """What answers a share of the people in this one's place."""
         self._now = (snapshot, desk)
         self._told = told
+        self._names: list[str] = []
         self._tell()
 
     @property
@@ -66,7 +68,9 @@ class Live:
     def with_shadow(self, shadow: Shadow | None) -> None:
         """Let a shadow be asked too from the next request on, or none any more."""
         with self.changing:
+            former = self.desk.beside.shadow
             self._beside(self.desk.beside._replace(shadow=shadow))
+        self._tell_bundles(left=[former.name] if former and former.name else ())
 
     def _beside(self, beside: Beside) -> None:
         self._now = (self.snapshot, self.desk.beside_others(beside))
@@ -77,6 +81,16 @@ class Live:
         name_bundle(self.snapshot.main.name)
         ITEMS_CHANGED.set(max(len(one.snapshot.delta) for one in self.all))
         BUNDLE_NEWEST_EVENT.set(min(_newest_event(one.snapshot) for one in self.all))
+        self._tell_bundles()
+
+    def _tell_bundles(self, left: Sequence[str] = ()) -> None:
+        """Which bundles answer, when they are others than before; a shadow leaves when it has been one."""
+        shadow = self.desk.beside.shadow
+        names = [one.snapshot.main.name for one in self.all] + ([shadow.name] if shadow and shadow.name else [])
+        if left or names != self._names:
+            BUNDLES.in_use(names, left)
+            tell_references(one.snapshot.main for one in self.all)
+            self._names = names
 
 
 def _newest_event(snapshot: Snapshot) -> float:

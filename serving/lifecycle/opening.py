@@ -18,6 +18,7 @@ from serving.access.guard import Guard
 from serving.access.keys import keys_from_environment
 from serving.access.tokens import tokens_from
 from serving.bundle import open_bundle, open_verified
+from serving.desk import input_watch
 from serving.desk.desk import Desk, wall_clock
 from serving.events.served import FLUSH_SECONDS
 from serving.golden import check_golden
@@ -181,6 +182,7 @@ def _worker(
         watcher.follow()  # who is a canary's must be from the first answer on
     threads = [
         *([Repeating("served", served.flush, FLUSH_SECONDS)] if served else []),
+        Repeating("inputs", desk.inputs.look, input_watch.LOOK_SECONDS),
         Repeating("erasures", finisher.look, housekeeping.FINISH_SECONDS, housekeeping.STOP_SECONDS),
         Repeating("retention", keeper.look, housekeeping.EXPIRE_SECONDS),
         Repeating("keys", guard.look, access.LOOK_SECONDS),

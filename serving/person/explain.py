@@ -6,6 +6,7 @@ from serving.answers import Obstacle, Query, SourcePlace, Standing, Stop
 from serving.api.replies import ReasonReply, Reply, Stamped, reason_reply
 from serving.api.requests import Id, ListOptions
 from serving.desk.desk import Desk
+from serving.desk.watching import watch_degraded
 from serving.reasons.sentences import obstacle_sentence, shown_sentence
 from serving.reasons.wording import Words
 
@@ -86,6 +87,7 @@ def explain(desk: Desk, request: ExplainRequest, request_id: str) -> ExplainRepl
     desk = desk.for_person(request)
     person, moment, without, not_personal, *_ = desk.asking(request)
     query = Query(k=request.k, exclude=request.exclude, filter=desk.filter(request.filter))
+    watch_degraded(without, desk.bundle)
     standing = desk.pipeline.explain(person, request.item_id, query, moment)
     words = desk.words(request.spoken)
     obstacles = [_obstacle(standing, one, words) for one in standing.obstacles]

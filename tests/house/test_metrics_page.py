@@ -12,27 +12,34 @@ from prometheus_client import Histogram
 from serving import metrics_page
 
 ROOT = Path(__file__).parents[2]
-ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
+RULES = tuple(ROOT / "deploy" / "prometheus" / name for name in ("drift.yml", "alerts.yml"))
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "tailorbird.json"
-NAME = re.compile(r"\btailorbird_\w+")
+RECORDED_LABELS = ("bundle", "input", "bin")
+NAME = re.compile(r"\btailorbird[_:][\w:]+")
 LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"")
 
 
 def queries() -> Iterator[str]:
-    """Every PromQL expression of the alerts and the dashboard."""
-    for group in yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"]:
-        yield from (rule["expr"] for rule in group["rules"])
+    """Every PromQL expression of the rules and the dashboard."""
+    yield from (rule["expr"] for rule in rules())
     for panel in json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]:
         yield from (target["expr"] for target in panel["targets"])
 
 
+def rules() -> Iterator[dict[str, str]]:
+    """Every rule, alerts and recorded series."""
+    for path in RULES:
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            yield from group["rules"]
+
+
 def known_series() -> dict[str, tuple[str, ...]]:
-    """Labels by the name of each series that /metrics may hold."""
+    """Labels by the name of each series that /metrics may hold, or a rule records."""
     found: dict[str, tuple[str, ...]] = {}
     for name, metric in metrics_page.series().items():
         ends = ("_bucket", "_sum", "_count") if isinstance(metric, Histogram) else ("",)
         found |= {name + end: tuple(metric._labelnames) for end in ends}
-    return found
+    return found | {rule["record"]: RECORDED_LABELS for rule in rules() if "record" in rule}
 
 
 def test_the_page_is_the_one_that_the_metrics_give() -> None:

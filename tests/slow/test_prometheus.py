@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import numpy as np
 import pytest
 import yaml
+
+from features.drift import psi_of_counts
 
 pytestmark = pytest.mark.slow
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PATIENCE_SECONDS = 60
 LISTS = 40
+LEAST_ANSWERS = 10
+"""In place of the thousand that a figure of drift needs."""
 WINDOW = "1m"
 """In place of Grafana's own interval."""
 SILENT = (
@@ -49,6 +54,11 @@ def watched(served: Any, new_port: Any, tmp_path_factory: pytest.TempPathFactory
         pytest.skip("prometheus is not installed: install the package of that name")
     folder = tmp_path_factory.mktemp("prometheus")
     shutil.copy(DEPLOY / "prometheus" / "alerts.yml", folder)
+    drift = (DEPLOY / "prometheus" / "drift.yml").read_text(encoding="utf-8")
+    for there, here in (("interval: 1m", "interval: 500ms"), (">= 1000", f">= {LEAST_ANSWERS}")):
+        assert drift.count(there) == 1
+        drift = drift.replace(there, here)
+    (folder / "drift.yml").write_text(drift, encoding="utf-8")
     content = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
     content["global"] = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
     content["scrape_configs"][0]["static_configs"][0]["targets"] = [served.url.removeprefix("http://")]
@@ -118,11 +128,11 @@ def test_every_rule_is_evaluated_and_none_fires_for_a_service_that_is_well(watch
     def rules() -> list[Any]:
         return [rule for group in watched.ask("rules")["groups"] for rule in group["rules"]]
 
-    named = [rule["alert"] for group in alerts()["groups"] for rule in group["rules"]]
+    named = [rule.get("alert") or rule["record"] for rule in rules_of("drift.yml", "alerts.yml")]
     until(lambda: all(rule["health"] != "unknown" for rule in rules()))
     assert [rule["name"] for rule in rules()] == named
     assert {rule["name"]: rule.get("lastError") for rule in rules() if rule["health"] != "ok"} == {}
-    assert [rule["name"] for rule in rules() if rule["state"] == "firing"] == []
+    assert [rule["name"] for rule in rules() if rule.get("state") == "firing"] == []
 
 
 @pytest.mark.usefixtures("counted")
@@ -132,5 +142,29 @@ def test_a_panel_has_something_to_show(watched: Watched, title: str, expression:
     assert found or any(name in expression for name in SILENT), title
 
 
-def alerts() -> Any:
-    return yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text(encoding="utf-8"))
+def rules_of(*files: str) -> list[Any]:
+    texts = [(DEPLOY / "prometheus" / name).read_text(encoding="utf-8") for name in files]
+    return [rule for text in texts for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+
+
+@pytest.mark.usefixtures("counted")
+def test_drift_is_what_the_same_shares_give_in_python(watched: Watched, served: Any) -> None:
+    """Of both workers' answers: they were to one person, which is far from what was trained on."""
+    until(lambda: bool(watched.values("tailorbird:input_drift_psi")))
+    before = "max by (bundle, input, bin) (tailorbird_input_reference_share)"
+    kinds = (("tailorbird:input_share:1d", "after"), (before, "before"))
+    sides = [f'label_replace({one}, "kind", "{kind}", "", "")' for one, kind in kinds]
+    asked = " or ".join(["tailorbird:input_drift_psi", *sides])
+    found = [(one["metric"], float(one["value"][1])) for one in watched.ask("query", query=asked)["result"]]
+    told = {labels["input"]: value for labels, value in found if "kind" not in labels}
+    shares: dict[tuple[str, str], dict[str, float]] = {}
+    for labels, value in found:
+        if "kind" in labels:
+            shares.setdefault((labels["input"], labels["kind"]), {})[labels["bin"]] = value
+    assert {"history length", "last event type", "context hour"} <= set(told)
+    for name, psi in told.items():
+        both = shares[name, "before"], shares[name, "after"]
+        assert set(both[0]) == set(both[1]), name
+        expected = psi_of_counts(*(np.array([one[place] for place in both[0]]) for one in both))
+        assert psi == pytest.approx(expected, abs=1e-3), name
+    assert told["context hour"] > 0.25

@@ -17,7 +17,7 @@ from training.evaluation.groups import groups_of
 from training.gate import rules
 from training.gate.asked import Asked, ask, times_of
 from training.gate.config import GateConfig, require_askable
-from training.gate.drift import BINS, Drift, binned, drift_of, psi
+from training.gate.drift import Drift, drift_of
 from training.gate.gate import Verdicts, hold, newest_moments
 from training.gate.page import read_gate, write_gate
 from training.gate.rules import Case, Ruling
@@ -180,23 +180,6 @@ def test_unsure_is_not_good_enough(case: Case) -> None:
     said = rules.accuracy(replace(case, candidate=noisy))
     assert isinstance(said, Ruling)
     assert said.passed is False
-
-
-def test_psi_equals_its_sum() -> None:
-    before, after = np.array([0, 0, 0, 1]), np.array([0, 1, 1, 1])
-    assert psi(before, after) == pytest.approx(2 * 0.5 * np.log(3))
-    assert psi(before, before) == 0.0
-    assert psi(before, np.array([], dtype=np.int64)) == 0.0
-
-
-def test_many_codes_are_put_in_bins_of_equal_mass_and_new_ones_in_the_last() -> None:
-    codes = np.concatenate([np.repeat(np.arange(100), 10), np.full(5, 100)])
-    before = np.arange(len(codes)) < 1000
-    bins = binned(codes, before)
-    assert np.bincount(bins[before]).tolist() == [100] * BINS
-    assert set(bins[~before]) == {BINS - 1}
-    few = np.array([3, 3, 7])
-    np.testing.assert_array_equal(binned(few, few > 0), few)
 
 
 def test_a_shifted_input_stands_out_and_a_steady_one_does_not(trained: Any, newest: np.ndarray) -> None:

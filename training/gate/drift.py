@@ -1,8 +1,4 @@
-"""Input drift: how far what people are and do in the newest slice lies from what was trained on.
-
-The population stability index of an input is the sum over its codes of (p - q) ln(p / q), where p and q are the shares
-before and in the slice. Below 0.1 is called stable and above 0.25 a shift (Siddiqi, Credit Risk Scorecards, 2006).
-"""
+"""Input drift: how far what people are and do in the newest slice lies from what was trained on."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,24 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from features.arrays import BoolArray, IntArray
+from features.drift import bins_of, psi
 from features.events import AttributeTable, Tables
 from features.schema import Schema
 
-BINS = 10
 DRAWS = 20
 MOST_ROWS = 100_000
 """Events of a draw at most."""
-LEAST_SHARE = 1e-4
-"""Stands in for a share of 0, whose logarithm does not exist."""
-
-
-def psi(before: IntArray, after: IntArray) -> float:
-    """Population stability index between the codes of two samples; 0 when one of them is empty."""
-    if len(before) == 0 or len(after) == 0:
-        return 0.0
-    size = int(max(before.max(), after.max())) + 1
-    shares = [np.maximum(np.bincount(one, minlength=size) / len(one), LEAST_SHARE) for one in (before, after)]
-    return float(((shares[0] - shares[1]) * np.log(shares[0] / shares[1])).sum())
 
 
 class Drift(NamedTuple):
@@ -56,18 +41,9 @@ def drift_of(schema: Schema, tables: Tables, newest: BoolArray, seed: int) -> di
 
 
 def binned(codes: IntArray, before: BoolArray) -> IntArray:
-    """Codes in at most `BINS` bins of about equal mass before the slice, frequent ones first; new codes in the last.
-
-    An index over hundreds of creators or words would tell of the rare ones alone.
-    """
-    counts = np.bincount(codes[before], minlength=int(codes.max(initial=0)) + 1)
-    if np.count_nonzero(counts) <= BINS:
-        return codes
-    order = np.argsort(-counts, kind="stable")
-    mass = np.cumsum(counts[order]) / counts.sum()
-    bins = np.empty(len(counts), dtype=np.int64)
-    bins[order] = np.minimum(np.ceil(mass * BINS).astype(np.int64) - 1, BINS - 1)
-    return bins[codes]
+    """The bin of each code, as `bins_of` those before the slice."""
+    bins: IntArray = bins_of(np.bincount(codes[before], minlength=int(codes.max(initial=0)) + 1))[codes]
+    return bins
 
 
 def _draws(users: IntArray, newest: BoolArray, seed: int) -> Iterator[IntArray]:
