@@ -17,12 +17,11 @@ def with_untaken(order: IntArray, untaken: BoolArray, k: int, share: float) -> I
     follows at once, and all others keep their order.
     """
     first, rest = order[:k], order[k:]
-    missing = max(int(share * k) - int(untaken[first].sum()), 0)
-    brought = rest[untaken[rest]][:missing]
+    taken = np.flatnonzero(~untaken[first])
+    missing = max(int(share * k) - (len(first) - len(taken)), 0)
+    brought = np.flatnonzero(untaken[rest])[:missing]
     if len(brought) == 0:
         return order
-    places = np.flatnonzero(~untaken[first])
-    giving = np.zeros(len(first), dtype=np.bool_)
-    giving[places[len(places) - len(brought) :]] = True
-    left = rest[~np.isin(rest, brought)]
-    return np.concatenate([first[~giving], brought, first[giving], left])
+    giving = taken[len(taken) - len(brought) :]
+    kept, left = np.delete(first, giving), np.delete(rest, brought)
+    return np.concatenate([kept, rest[brought], first[giving], left])
