@@ -5,11 +5,11 @@ from time import perf_counter
 
 from features.errors import RequestError
 from serving.api.problems import internal
-from serving.api.replies import ErrorDetail, UserListReply
+from serving.api.replies import ErrorDetail, ListReply, UserListReply
 from serving.api.requests import BatchRequest, RecommendRequest
 from serving.budget import NEVER
 from serving.desk.desk import Desk
-from serving.http.wire import log_without_values
+from serving.http.wire import PART_ENTRIES, log_without_values
 
 LATE = "late"
 
@@ -17,26 +17,45 @@ LATE = "late"
 def recommend_batch(
     desk: Desk, request: BatchRequest, request_id: str, until: float = NEVER
 ) -> Iterator[UserListReply]:
-    """The items that each of these users should see, made one user after the other.
+    """The items that each of these users should see, in their order, a few users at a time.
 
-    A fault with one user is that user's error. Raises RequestError, with the first user, for what is wrong with all.
+    A fault with one user is that user's error. Raises RequestError, with the first users, for what is wrong with all.
     """
-    for user_id in request.user_ids:
+    for start in range(0, len(request.user_ids), PART_ENTRIES):
+        few = request.user_ids[start : start + PART_ENTRIES]
         if perf_counter() > until:
-            yield _without_list(user_id, _late(request_id))
-            continue
-        try:
-            yield _list_of(desk, request, user_id, request_id)
-        except RequestError:
-            raise
-        except Exception as error:
-            log_without_values(request_id, error)
-            fault = internal("the list could not be made")
-            yield _without_list(user_id, _detail(fault.code, fault.message, fault.hint, request_id))
+            yield from (_without_list(user_id, _late(request_id)) for user_id in few)
+        else:
+            yield from _lists_of(desk, [_asked(request, user_id) for user_id in few], request_id)
 
 
-def _list_of(desk: Desk, request: BatchRequest, user_id: str, request_id: str) -> UserListReply:
-    asked = RecommendRequest.model_construct(
+def _lists_of(desk: Desk, asked: list[RecommendRequest], request_id: str) -> list[UserListReply]:
+    """All together, or one by one after a fault, which is with one of them."""
+    try:
+        return _together(desk, asked, request_id)
+    except RequestError:
+        raise
+    except Exception as error:
+        if len(asked) > 1:
+            return [reply for one in asked for reply in _lists_of(desk, [one], request_id)]
+        log_without_values(request_id, error)
+        fault = internal("the list could not be made")
+        return [_without_list(str(asked[0].user_id), _detail(fault.code, fault.message, fault.hint, request_id))]
+
+
+def _together(desk: Desk, asked: list[RecommendRequest], request_id: str) -> list[UserListReply]:
+    """Those whose lists one bundle makes are answered at once."""
+    makers = [desk.for_person(one) for one in asked]
+    replies = dict[int, ListReply]()
+    for maker in dict.fromkeys(makers):
+        places = [place for place, one in enumerate(makers) if one is maker]
+        lists = maker.lists([asked[place] for place in places], request_id)
+        replies |= dict(zip(places, lists, strict=True))
+    return [_of_user(desk, one, replies[place]) for place, one in enumerate(asked)]
+
+
+def _asked(request: BatchRequest, user_id: str) -> RecommendRequest:
+    return RecommendRequest.model_construct(
         user_id=user_id,
         placement=request.placement,
         k=request.k,
@@ -46,9 +65,11 @@ def _list_of(desk: Desk, request: BatchRequest, user_id: str, request_id: str) -
         explain=request.explain,
         language=request.language,
     )
-    reply = desk.recommend(asked, request_id, logged=False)
+
+
+def _of_user(desk: Desk, asked: RecommendRequest, reply: ListReply) -> UserListReply:
     return UserListReply(
-        user_id=user_id,
+        user_id=str(asked.user_id),
         bundle=None if reply.bundle == desk.bundle else reply.bundle,
         items=reply.items,
         shortfall=reply.shortfall,

@@ -178,37 +178,50 @@ class Desk:
         """The short name of the bundle that answers."""
         return self.pipeline.bundle.name
 
-    def recommend(
-        self, request: RecommendRequest, request_id: str, until: float = NEVER, *, logged: bool = True
-    ) -> ListReply:
-        """The items that this person should see.
-
-        When `logged`, the answer goes into the log of what was served, from which `after` continues it.
-        """
+    def recommend(self, request: RecommendRequest, request_id: str, until: float = NEVER) -> ListReply:
+        """The items that this person should see; the log of what was served has them, from which `after` continues."""
         page = page_of(request, self.served)
-        return self._continuing(page)._page(page, request, request_id, until, logged=logged)
+        return self._continuing(page)._page(page, request_id, until)
 
-    def _page(self, page: Page, request: RecommendRequest, request_id: str, until: float, *, logged: bool) -> ListReply:
+    def _page(self, page: Page, request_id: str, until: float) -> ListReply:
         asked = page.request
         asking = self.asking(asked)
-        query = Query(
-            k=page.depth,
-            exclude=asked.exclude,
-            filter=self.filter(asked.filter),
-            explain=asked.explain,
+        answer = page.cut(self.pipeline.recommend(asking.person, self._query(asked, page.depth, until), asking.moment))
+        self._log(asked, request_id, asking, answer, page.given)
+        if self.beside.shadow is not None:
+            self._offer(page, asking, answer)
+        if not page.given:
+            self._watch_inputs(asking)
+        former = None if page.bundle in (None, self.bundle) else page.bundle
+        return self._listed(asked, request_id, asking, answer, former)
+
+    def lists(self, requests: Sequence[RecommendRequest], request_id: str) -> list[ListReply]:
+        """What `recommend` answers these, which differ only in who asks; by this desk's bundle, and none is logged.
+
+        Whose it is says `for_person`. Stage by stage over all of them, which costs less than one after the other.
+        """
+        asking = [self.asking(one) for one in requests]
+        query = self._query(requests[0], requests[0].k, NEVER)
+        answers = self.pipeline.recommend_all([(one.person, one.moment) for one in asking], query)
+        each = zip(requests, asking, answers, strict=True)
+        return [self._listed(request, request_id, whose, answer) for request, whose, answer in each]
+
+    def _query(self, request: RecommendRequest, k: int, until: float) -> Query:
+        return Query(
+            k=k,
+            exclude=request.exclude,
+            filter=self.filter(request.filter),
+            explain=request.explain,
             budget=Deadline(until, self._usual),
         )
-        answer = page.cut(self.pipeline.recommend(asking.person, query, asking.moment))
-        if logged:
-            self._log(asked, request_id, asking, answer, page.given)
-            if self.beside.shadow is not None:
-                self._offer(page, asking, answer)
-            if not page.given:
-                self._watch_inputs(asking)
+
+    def _listed(
+        self, request: RecommendRequest, request_id: str, asking: Asking, answer: Answer, former: str | None = None
+    ) -> ListReply:
+        """Count an answer, learn from it, and put it into words."""
         watch_list("recommend", self.pipeline.bundle, answer, asking.without)
         self._learn(answer, explained=request.explain and not answer.degraded)
         words = self.words(request.spoken) if request.explain else None
-        former = None if page.bundle in (None, self.bundle) else page.bundle
         return self._reply(asking, answer, request_id, words, former)
 
     def _watch_inputs(self, asking: Asking) -> None:

@@ -27,7 +27,7 @@ MAX_BODY = 1_000_000
 """Bytes of a body that is read; more is refused."""
 MAX_DRAINED = 64 * MAX_BODY
 """Bytes of a refused body that are taken and thrown away, so that its sender gets to read the refusal."""
-PART_ENTRIES = 2
+PART_ENTRIES = 8
 """Entries of a streamed list that are made in one step, during which nobody else has the core."""
 TAKE_SECONDS = 30.0
 """Within which a reader takes a part of a streamed answer; whoever is slower gets no more of it."""

@@ -134,6 +134,9 @@ class StandIn:
         short = Shortfall(query.k, len(items), "no more items") if len(items) < query.k else None
         return Answer(items, short, {"rank": 0.1})
 
+    def recommend_all(self, asked: Sequence[tuple[Person, int]], query: Query) -> list[Answer]:
+        return [self.recommend(person, query, moment) for person, moment in asked]
+
     def rank(self, person: Person, item_ids: Sequence[str], query: Query, moment: int) -> Answer:
         self.asked.append((person, moment))
         known = sorted(item for item in set(item_ids) if item in self.bundle.schema.items)

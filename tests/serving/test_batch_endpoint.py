@@ -16,6 +16,7 @@ from features.person import Person
 from serving.answers import Answer, Query
 from serving.api.replies import BatchReply, UserListReply
 from serving.api.requests import BatchRequest, RecommendRequest
+from serving.bulk import desk as bulk_desk
 from serving.bulk.desk import recommend_batch
 from serving.desk.desk import Desk
 from serving.http import admission, wire
@@ -39,14 +40,15 @@ def known(desk: Desk, client: httpx.Client) -> None:
 
 def test_each_user_gets_what_recommend_answers(known: None, client: httpx.Client) -> None:
     given = {"k": 3, "exclude": ["i5"], "context": {"weather": "rain"}}
-    response = client.post(PATH, json={"user_ids": USERS, **given})
+    users = USERS * wire.PART_ENTRIES
+    response = client.post(PATH, json={"user_ids": users, **given})
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     assert response.headers["x-tailorbird-worker"]
     body = response.json()
     assert set(body) == {"request_id", "bundle", "lists"}
-    assert [one.pop("user_id") for one in body["lists"]] == USERS
+    assert [one.pop("user_id") for one in body["lists"]] == users
     alone = [client.post("/v1/recommend", json={"user_id": user, **given}).json() for user in USERS]
-    assert body["lists"] == [{"items": one["items"]} for one in alone]
+    assert body["lists"] == [{"items": one["items"]} for one in alone] * wire.PART_ENTRIES
     assert body["lists"][0] != body["lists"][2]
 
 
@@ -107,7 +109,8 @@ def test_without_the_store_lists_are_not_personal(desk: Desk, state: Any) -> Non
     assert lists[0].items == desk.recommend(RecommendRequest(), "r").items
 
 
-def test_users_whose_turn_comes_too_late_are_told(desk: Desk, stand_in: Any) -> None:
+def test_users_whose_turn_comes_too_late_are_told(desk: Desk, stand_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk_desk, "PART_ENTRIES", 2)
     until = time.perf_counter() + 0.2
     recommend = stand_in.recommend
 

@@ -148,7 +148,7 @@ def test_lists_and_orders_count_once_and_their_next_pages_not(counted: Counted) 
     assert counted.answers == 1
     counted.desk.rank(RankRequest(user_id="u", item_ids=[one.item_id for one in first.items]), "r3")
     assert counted.answers == 2
-    counted.desk.recommend(RecommendRequest(user_id="u", k=2), "r4", logged=False)
+    counted.desk.lists([RecommendRequest(user_id="u", k=2)], "r4")
     assert counted.answers == 2, "a list for many people is asked for by nobody"
 
 

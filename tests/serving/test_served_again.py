@@ -106,7 +106,7 @@ def said(desk: Desk, user: str, now: int) -> list[Statement]:
     """Of everything something: a hidden item for a day, a pinned and a disliked category, and a list half personal."""
     column: Any = desk.pipeline.bundle.filterable.items.attributes.columns["category"]
     first, second = (Category("category", column.texts[place]) for place in (0, 1))
-    item = desk.recommend(RecommendRequest(user_id=user, k=1), "look", logged=False).items[0].item_id
+    item = desk.lists([RecommendRequest(user_id=user, k=1)], "look")[0].items[0].item_id
     wanted = [Declared(item, "hide", now + DAY), Declared(first, "pin", None), Declared(second, "dislike", None)]
     return [declaration(one, now, "person") for one in (*wanted, Declared(None, 0.5, None))]
 
