@@ -28,6 +28,28 @@ class ByRow(Protocol[Scalar]):
         ...
 
 
+class Halved:
+    """float32 values by row, held in 16 bits; every reader sees the same rounded number."""
+
+    def __init__(self, held: "npt.NDArray[np.float16]") -> None:
+        """`held` float16 [R, ...], which may be mapped from a file."""
+        self.held = held
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    def __getitem__(self, rows: "IntArray | slice") -> FloatArray:
+        return self.held[rows].astype(np.float32)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> "npt.NDArray[Any]":
+        return self.held.astype(dtype or np.float32)
+
+
+def halved(values: FloatArray) -> FloatArray:
+    """The same values in the three digits that 16 bits hold, so that `Halved` changes nothing of them."""
+    return values.astype(np.float16).astype(np.float32)
+
+
 def mapped(path: Path) -> "npt.NDArray[Any]":
     """The array of a .npy file, read-only, its pages shared between processes; never a pickle.
 

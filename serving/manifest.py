@@ -13,10 +13,10 @@ from typing import Any
 
 from features.errors import BundleError
 
-FORMAT = 5
+FORMAT = 6
 """2: the fingerprint covers the whole manifest, not the hashes of the files alone. 3: item ids, titles and orders are
 mapped files. 4: beside the index stands how many cells are searched for how many items. 5: the evidence of transitions
-is float16."""
+is float16. 6: item vectors are float16."""
 MANIFEST = "manifest.json"
 HASHED_AT_ONCE = 4 * 2**20
 """Bytes between two moments at which hashing needs the interpreter's lock, for which requests would wait."""

@@ -141,5 +141,5 @@ def _first_fit(config: TrainingConfig, tables: Tables, run: Path) -> FirstFit:
     ranked, reached = ranked_stage(this, first)
     verdicts, moments = judged_moments(this, ranked)
     calibrated = calibrated_stage(this, ranked, verdicts, moments)
-    judged_lists = served(verdicts, Pipeline(open_bundle(calibrated)))
+    judged_lists = served(verdicts, Pipeline(open_bundle(calibrated)), config.evaluation.k)
     return FirstFit(this, settings, calibrated, stage.epochs, reached, judged_lists, moments)

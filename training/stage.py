@@ -20,7 +20,7 @@ from features.people import People
 from features.schema import Schema, fit_schema
 from features.vocabulary import RESERVED
 from serving.bundle import save_schema
-from serving.catalogue import ALWAYS, Catalogue
+from serving.catalogue import ALWAYS, Catalogue, item_vectors
 from serving.filters.attributes import Attributes
 from serving.graph import Graph
 from serving.ranking.calibration import Calibration
@@ -162,10 +162,9 @@ def _newest_values(items: AttributeTable) -> dict[str, list[object]]:
 def embed(tower: Graph, id_vectors: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """float32 [R, D]: every item through the exported tower; the reserved rows stay zero."""
     parts = [
-        tower({"id_vectors": id_vectors[start : start + EMBEDDING_BATCH],
-               "attribute_codes": codes[start : start + EMBEDDING_BATCH].astype(np.int64)})
-        for start in range(0, len(codes), EMBEDDING_BATCH)
-    ]  # fmt: skip
+        item_vectors(tower, id_vectors[part], codes[part].astype(np.int64))
+        for part in (slice(start, start + EMBEDDING_BATCH) for start in range(0, len(codes), EMBEDDING_BATCH))
+    ]
     vectors = np.concatenate(parts)
     vectors[:RESERVED] = 0.0
     return vectors

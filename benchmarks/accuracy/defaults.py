@@ -74,8 +74,8 @@ def figures(path: Path, folder: Path) -> Figures:
     verdicts, moments = judged_moments(this, ranked)
     wanted = [index for index, one in enumerate(moments) if one.wanted(config.dataset)]
     users, codes = np.unique([moments[index].user_id for index in wanted], return_inverse=True)
-    lists = judged(served([verdicts[index] for index in wanted], Pipeline(open_bundle(ranked))), codes)
     k = config.evaluation.k
+    lists = judged(served([verdicts[index] for index in wanted], Pipeline(open_bundle(ranked)), k), codes)
     ndcg = {name: per_user(gains(lists[name].ranks(), k), codes) for name in SYSTEMS}
     return Figures(users.tolist(), ndcg, k, time.monotonic() - started)
 

@@ -22,6 +22,7 @@ from benchmarks.operate.results import Row, about_now, put
 from benchmarks.serving.world import FOLDER, SIZES, build_world
 from serving.answers import Query
 from serving.bundle import open_bundle
+from serving.catalogue import Catalogue
 from serving.pipeline import Pipeline
 from serving.retrieval.index import ItemIndex
 from training.export.golden import simulated_people
@@ -75,7 +76,7 @@ def build_index(bundle: Path) -> dict[str, Any]:
     """Build the index that was chosen for a bundle again, from its vectors."""
     trials = json.loads((bundle / "index.json").read_text(encoding="utf-8"))
     chosen = next((one for one in trials if one["chosen"]), None)
-    vectors = np.load(bundle / "catalogue" / "vectors.npy")
+    vectors = np.asarray(Catalogue.load(bundle / "catalogue").vectors)
     if chosen is None or chosen["codes"] == "exact":
         _, seconds = timed(lambda: ItemIndex.build(vectors))
         return {"index": "exact", "build of the index, s": round(seconds, 2), "its peak, MB": round(peak_mb())}

@@ -178,7 +178,7 @@ def _places(bundle: Bundle, task: tuple[Moment, str | None]) -> dict[str, int]:
     draw = np.random.default_rng(0)
     return {
         TOWERS: place_by(tower_scores(here), here.open_rows, target, draw),
-        WHOLE: whole_place(here, retrieve(here), target),
+        WHOLE: whole_place(here, retrieve(here), target, K),
     }
 
 

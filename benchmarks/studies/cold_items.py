@@ -195,7 +195,7 @@ def _places(
         }
         if cells is not None:
             systems["popularity by cell"] = cells.scores(moment.person.attributes)
-        found[scope, "tailorbird"] = whole_place(here, candidates, target)
+        found[scope, "tailorbird"] = whole_place(here, candidates, target, K)
         found |= {(scope, name): place_by(scores, allowed, target, draw) for name, scores in systems.items()}
     return found
 

@@ -203,7 +203,7 @@ def _places(
 def _neural(bundle: Bundle, moment: Moment) -> dict[str, int]:
     here, target = _situation(bundle, moment), bundle.schema.items.row(moment.item_id)
     return {
-        "tailorbird": whole_place(here, retrieve(here), target),
+        "tailorbird": whole_place(here, retrieve(here), target, K),
         "two towers": place_by(tower_scores(here), here.open_rows, target, np.random.default_rng(0)),
     }
 

@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.studies.study import Row
 from features.arrays import BoolArray, FloatArray, IntArray
 from serving.pipeline import Pipeline
+from serving.reasons import Listed
 from serving.retrieval.bitmap import unpack
 from serving.retrieval.candidates import Candidates
 from serving.retrieval.scores import dots
@@ -35,10 +36,10 @@ def place_by(scores: FloatArray, allowed: BoolArray, target: int, draw: np.rando
     return 1 + int((others > scores[target]).sum()) + int(draw.integers(0, ties + 1))
 
 
-def whole_place(here: Situation, candidates: Candidates, target: int) -> int:
-    """The place that the whole pipeline gives a row among candidates."""
-    scores, _ = Pipeline(here.bundle).score(here, candidates)
-    return place_in(candidates.rows[np.argsort(-scores, kind="stable")], target)
+def whole_place(here: Situation, candidates: Candidates, target: int, k: int) -> int:
+    """The place that a row has among candidates in the whole pipeline's list of `k`, and in what would follow."""
+    scored = Pipeline(here.bundle).score(here, candidates)
+    return place_in(candidates.rows[Listed(here, None, candidates, *scored, k=k).order], target)
 
 
 def tower_scores(here: Situation) -> FloatArray:

@@ -11,7 +11,7 @@ from features.encoders import is_missing
 from features.moments import to_moment
 from features.schema import Schema
 from features.vocabulary import UNKNOWN
-from serving.catalogue import Catalogue
+from serving.catalogue import Catalogue, item_vectors
 from serving.graph import Graph
 from serving.items.changed_tables import changed_catalogue
 from serving.items.delta import Delta, ItemRecord
@@ -58,7 +58,7 @@ class Tables(NamedTuple):
         seen = np.where(own, self.statistics.first_seen[np.where(own, rows, 0)], moments)
         seen[came] = before.first_seen[np.searchsorted(before.rows, rows[came])]
         gone = np.array([one.attributes is None for one in records], dtype=np.bool_)
-        vectors = self.item_tower({"id_vectors": id_vectors, "attribute_codes": codes})
+        vectors = item_vectors(self.item_tower, id_vectors, codes)
         titles = np.array([_title(each, items.title) for each in given], dtype=object)
         if gone.any():
             was = changed_catalogue(self.catalogue, before)

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from features.arrays import BoolArray, IntArray
+from serving.ranking.untaken import with_untaken
 from serving.retrieval.bitmap import Bitmap
 from serving.retrieval.candidates import Candidates
 from serving.retrieval.preferred import PINNED, with_pinned
@@ -28,12 +29,16 @@ class Listed:
     pinned: Sequence[BoolArray] = ()
     """bool [K] for each pinned interest: its candidates."""
     k: int = 0
-    """Places in which pinned interests have their share."""
+    """Places in which untaken items and pinned interests have their share."""
 
     @cached_property
     def order(self) -> IntArray:
-        """int64 [K]: places of the candidates, best first but for what is pinned."""
-        return with_pinned(np.argsort(-self.scores, kind="stable"), self.pinned, self.k)
+        """int64 [K]: places of the candidates, best first but for places that are held for untaken or pinned ones."""
+        bundle = self.here.bundle
+        untaken = bundle.statistics.popularity[self.candidates.rows] == 0
+        best_first = np.argsort(-self.scores, kind="stable")
+        shared = with_untaken(best_first, untaken, self.k, bundle.settings.untaken_share)
+        return with_pinned(shared, self.pinned, self.k)
 
     @cached_property
     def places(self) -> IntArray:

@@ -50,7 +50,8 @@ def standing_of(
     place, mine = int(np.flatnonzero(others.order == index)[0]) + 1, float(others.scores[index])
     found: tuple[Obstacle, ...] = () if brought.any() else (Obstacle("not_found"),)
     if place > query.k:
-        found = (*found, Obstacle("ranked_low", needed=float(others.scores[others.order[query.k - 1]])))
+        shown = others.scores[others.order[: query.k]]
+        found = (*found, Obstacle("ranked_low", needed=float(shown[shown >= mine].min(initial=shown.max()))))
     reasons = reasons_for(made, np.array([index]), score_rows, score)[0] if brought.any() else ()
     return Standing(item_id, query.k, found, title, place, mine, sources, reasons)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.arrays import let_go, mapped
+from features.arrays import Halved, halved, let_go, mapped
 
 
 def resident_kb(path: Path) -> int:
@@ -29,3 +29,18 @@ def test_an_array_in_memory_stays() -> None:
     array = np.arange(10)
     let_go(array)
     assert array.tolist() == list(range(10))
+
+
+def test_halved_values_are_read_as_they_were_rounded(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    rounded = halved(vectors)
+    assert np.allclose(rounded, vectors, rtol=1e-3)
+    assert np.array_equal(halved(rounded), rounded)
+    np.save(tmp_path / "vectors.npy", rounded.astype(np.float16))
+    held = Halved(mapped(tmp_path / "vectors.npy"))
+    rows = np.array([3, 3, 49])
+    assert held[rows].dtype == np.asarray(held).dtype == np.float32
+    assert np.array_equal(held[rows], rounded[rows])
+    assert np.array_equal(np.asarray(held), rounded)
+    assert np.asarray(held, dtype=np.float64).dtype == np.float64
+    assert len(held) == 50

@@ -13,6 +13,7 @@ from features.person import Events, Person
 from features.vocabulary import RESERVED, UNKNOWN
 from serving.answers import Query
 from serving.bundle import Bundle, open_bundle
+from serving.catalogue import item_vectors
 from serving.items.delta import Delta, ItemRecord
 from serving.pipeline import Pipeline
 from serving.retrieval.eligibility import Eligible, open_to_all
@@ -82,8 +83,8 @@ def embedded(bundle: Bundle, one: ItemRecord) -> FloatArray:
     known = bundle.catalogue.id_vectors[np.array([max(row, 0)])]
     attributes = one.attributes or {}
     codes = bundle.schema.encode_items({name: [value] for name, value in attributes.items()}, 1)
-    feeds = {"id_vectors": known if row != UNKNOWN else known * 0, "attribute_codes": codes}
-    return np.asarray(bundle.item_tower(feeds)[0])
+    vector: FloatArray = item_vectors(bundle.item_tower, known if row != UNKNOWN else known * 0, codes)[0]
+    return vector
 
 
 def test_a_search_finds_what_a_look_at_every_item_finds(bundle: Bundle, now: int) -> None:

@@ -104,7 +104,7 @@ def test_every_system_is_judged_on_the_same_moments(trained: Any, people: People
     schema = schema_of(config.dataset, part)
     markov = markov_chain(item_rows(schema, part.events), part.events.offsets, len(schema.items))
     verdicts = judge(trained.bundle, moments, markov, workers=1, label="test")
-    systems = judged(served(verdicts, Pipeline(open_bundle(trained.bundle))), np.arange(len(moments)))
+    systems = judged(served(verdicts, Pipeline(open_bundle(trained.bundle)), 10), np.arange(len(moments)))
     assert {WHOLE, TOWERS, MARKOV, "popular", "transitions"} <= set(systems)
     assert {one.name for one in SOURCES} - set(systems) == {"nearest"}
     for one in systems.values():

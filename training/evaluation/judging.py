@@ -14,6 +14,7 @@ import numpy as np
 from features.arrays import BoolArray, FloatArray, IntArray
 from serving.bundle import Bundle
 from serving.pipeline import Pipeline
+from serving.ranking.untaken import with_untaken
 from serving.retrieval.candidates import retrieve
 from serving.retrieval.sources import SOURCES, active_sources, best
 from serving.retrieval.transitions import Transitions
@@ -72,14 +73,19 @@ def labelled(
     return logits, labels
 
 
-def served(verdicts: Sequence[Verdict], pipeline: Pipeline) -> list[Verdict]:
-    """The verdicts with the lists that a pipeline serves, whose calibration may differ from the one that judged."""
-    return [one._replace(lists={WHOLE: _ordered(one.rows, one.logits, pipeline), **one.lists}) for one in verdicts]
+def served(verdicts: Sequence[Verdict], pipeline: Pipeline, k: int) -> list[Verdict]:
+    """The verdicts with the lists of `k` that a pipeline serves, and what would follow in them.
+
+    Its calibration may differ from the one that judged.
+    """
+    return [one._replace(lists={WHOLE: _ordered(one.rows, one.logits, pipeline, k), **one.lists}) for one in verdicts]
 
 
-def _ordered(rows: IntArray, logits: FloatArray, pipeline: Pipeline) -> IntArray:
-    best_first: IntArray = rows[np.argsort(-pipeline.expected(logits)[0], kind="stable")[:DEPTH]]
-    return best_first
+def _ordered(rows: IntArray, logits: FloatArray, pipeline: Pipeline, k: int) -> IntArray:
+    bundle = pipeline.bundle
+    best_first = np.argsort(-pipeline.expected(logits)[0], kind="stable")
+    order = with_untaken(best_first, bundle.statistics.popularity[rows] == 0, k, bundle.settings.untaken_share)
+    return rows[order[:DEPTH]]
 
 
 def _verdict(bundle: Bundle, moment: Moment, markov: Transitions | None) -> Verdict:

@@ -32,7 +32,7 @@ FLOOR = 0.99
 CODES = ("Flat", "SQ8", "SQ4")
 PRODUCT_DIMS = (2, 4)
 """Numbers of a vector that share one byte of product codes."""
-PROBES = (8, 16, 32, 64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024)
+PROBES = (8, 16, 32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640, 768, 1024)
 CELLS = 4.0
 """Cells over the square root of the number of items. At a million items, 4,096 cells find 200 items in half the time of
 2,048; 8,192 are no faster and take three times as long to find (benchmarks/serving/NOTES.md)."""
