@@ -43,9 +43,10 @@ class PipelineSettings(StrictConfig):
     """Candidates by source."""
     new_days: float = Field(default=14.0, gt=0)
     """Days after its first event during which an item counts as new."""
-    untaken_share: float = Field(default=0.05, ge=0, le=1)
+    untaken_share: float = Field(default=0.1, ge=0, le=1)
     """Share of a list's places, rounded down, that are held for items which nobody had taken when the model was made:
-    the last ones of the list, where candidates that stand higher do not fill it. 0 holds none."""
+    the last ones of the list and never its first ten, where such items do not stand higher by themselves. 0 holds
+    none."""
 
 
 class ShadowConfig(StrictConfig):

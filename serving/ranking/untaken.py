@@ -2,23 +2,31 @@
 
 A ranker orders by what is most likely taken, and of an untaken item little is known: the honest order shows it late,
 so that nobody ever takes it. The last places of a list buy the knowledge for less than any other
-(benchmarks/accuracy/NOTES.md). K candidates.
+(benchmarks/accuracy/NOTES.md); what people look at first stays what they most likely take. K candidates.
 """
 
 import numpy as np
 
 from features.arrays import BoolArray, IntArray
 
+TOP = 10
+"""First places of a list that are never held."""
+
+
+def held(k: int, share: float) -> int:
+    """Number of places that are held in a list of `k`: `share` of them, rounded down, and none of the first ten."""
+    return min(int(share * k), max(k - TOP, 0))
+
 
 def with_untaken(order: IntArray, untaken: BoolArray, k: int, share: float) -> IntArray:
-    """The order int64 [K] in which `share` of the first `k` places, rounded down, hold untaken candidates, bool [K].
+    """The order int64 [K] in which `held(k, share)` of the first `k` places have untaken candidates, bool [K].
 
     Where fewer stand there by themselves, the best ones from further down take the last places; what gives way for them
     follows at once, and all others keep their order.
     """
     first, rest = order[:k], order[k:]
     taken = np.flatnonzero(~untaken[first])
-    missing = max(int(share * k) - (len(first) - len(taken)), 0)
+    missing = max(held(k, share) - (len(first) - len(taken)), 0)
     brought = np.flatnonzero(untaken[rest])[:missing]
     if len(brought) == 0:
         return order

@@ -54,7 +54,8 @@ def evaluate(config: TrainingConfig, tables: Tables, run: Path, *, share: float,
             hint="Give a smaller --share, or events over a longer time.",
         )
     markov = _markov(config, bundle.schema, before.events)
-    verdicts = served(judge(path, moments, markov, workers=config.workers, label="evaluating"), Pipeline(bundle))
+    asked = judge(path, moments, markov, workers=config.workers, label="evaluating")
+    verdicts = served(asked, Pipeline(bundle), k)
     systems = judged(verdicts, users)
     popularity = np.asarray(bundle.statistics.popularity)
     ndcg = {name: per_user(gains(one.ranks(), k), users) for name, one in systems.items()}

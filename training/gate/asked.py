@@ -52,7 +52,7 @@ def ask(config: TrainingConfig, path: Path, moments: Sequence[Moment], events: E
     """Ask a bundle at every moment. Raises BundleError when it cannot be opened."""
     bundle, k = open_bundle(path), config.evaluation.k
     asked = judge(path, moments, None, workers=config.workers, label="judging")
-    verdicts = served(asked, Pipeline(bundle))
+    verdicts = served(asked, Pipeline(bundle), k)
     users = np.unique([one.user_id for one in moments], return_inverse=True)[1]
     targets = np.array([one.target for one in verdicts], dtype=np.int64)
 
