@@ -37,6 +37,7 @@ from training.statistics import item_rows
 from training.towers.data import ValidationPerson
 from training.towers.start import Start
 from training.transitions.search import choose_settings
+from training.whole_file import write_whole
 
 GOLDEN_K = 20
 MIN_VALIDATION, MAX_VALIDATION = 256, 5_000
@@ -67,7 +68,7 @@ def transition_settings(this: Run) -> TransitionSettings:
         max_history=this.config.pipeline.max_events,
         seed=this.config.seed,
     )
-    path.write_text(settings.model_dump_json(indent=1), encoding="utf-8")
+    write_whole(path, settings.model_dump_json(indent=1))
     return settings
 
 

@@ -1,6 +1,7 @@
 """One pointer to the live bundle: promoted, rolled back, never half written."""
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -242,3 +243,10 @@ def test_every_decision_is_recorded_and_a_torn_line_is_passed_over(tmp_path: Pat
     told = [(one.action, one.fingerprint) for one in decisions(registry)]
     assert told == [("promoted", "first"), ("promoted", "second"), ("rolled_back", "first")]
     assert all(one.moment.endswith("+00:00") for one in decisions(registry))
+
+
+def test_a_decision_is_whole_on_a_disk_that_takes_it_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = os.write
+    monkeypatch.setattr(os, "write", lambda file, content: written(file, content[:7]))
+    record(Decision("promoted", "/a/bundle", "first", ("good",)), tmp_path)
+    assert [one.fingerprint for one in decisions(tmp_path)] == ["first"]
