@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 def train(config: Path, run: Path | None = None, frames: "Frames | None" = None) -> Path:
     """As `tailorbird.train`."""
     from training.config import read_training_config
+    from training.full_disk import told_when_full
     from training.run import train as run_training
 
     settings, folder = read_training_config(config)
-    return run_training(settings, folder, run or fresh_run(config), frames)
+    target = run or fresh_run(config)
+    with told_when_full(target):
+        return run_training(settings, folder, target, frames)
 
 
 def retrain(
@@ -32,21 +35,25 @@ def tune(
     config: Path, minutes: float, run: Path | None = None, output: Path | None = None, frames: "Frames | None" = None
 ) -> Path:
     """As `tailorbird.tune`."""
+    from training.full_disk import told_when_full
     from training.tuning.tune import tune as search
 
-    target = output or config.with_name(f"{config.stem}-tuned.yaml")
-    return search(config, minutes, run or fresh_run(config), target, frames)
+    target, folder = output or config.with_name(f"{config.stem}-tuned.yaml"), run or fresh_run(config)
+    with told_when_full(folder):
+        return search(config, minutes, folder, target, frames)
 
 
 def evaluate(config: Path, run: Path | None, share: float, k: int) -> dict[str, Any]:
     """As `tailorbird.evaluate`."""
     from training.config import read_training_config
     from training.evaluation.rolling import evaluate as roll
+    from training.full_disk import told_when_full
     from training.run import checked_tables
 
     settings, folder = read_training_config(config)
     target = run or fresh_run(config)
-    return roll(settings, checked_tables(settings, folder, target), target, share=share, k=k)
+    with told_when_full(target):
+        return roll(settings, checked_tables(settings, folder, target), target, share=share, k=k)
 
 
 def fresh_run(config: Path) -> Path:

@@ -22,6 +22,7 @@ from serving.ranking.ranker_inputs import feature_names
 from training.config import TrainingConfig
 from training.held_back import held_back_items
 from training.slices import A, Slices, cut
+from training.whole_file import write_whole
 
 OF_NO_ACCOUNT = {"serving", "workers", "retrain", "schedule", "gate"}
 """Sections that do not decide what a training makes."""
@@ -69,8 +70,8 @@ def claim_folder(run: Path, config: TrainingConfig, tables: Tables) -> None:
     claim = {"config": content, "data": tables.fingerprint, "events": len(tables.events), "newest": newest}
     path = run / "run.json"
     if not path.exists():
-        path.write_text(json.dumps(claim, indent=1), encoding="utf-8")
         (run / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        write_whole(path, json.dumps(claim, indent=1))
         return
     before = json.loads(path.read_text(encoding="utf-8"))
     other = [name for name in claim if json.loads(json.dumps(claim[name])) != before.get(name)]

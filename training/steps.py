@@ -38,6 +38,7 @@ from training.statistics import item_rows
 from training.towers.data import ValidationPerson
 from training.towers.start import Start
 from training.transitions.search import choose_settings
+from training.whole_file import write_whole
 
 GOLDEN_K = 20
 REFERENCE_MOMENTS = 2_000
@@ -70,7 +71,7 @@ def transition_settings(this: Run) -> TransitionSettings:
         max_history=this.config.pipeline.max_events,
         seed=this.config.seed,
     )
-    path.write_text(settings.model_dump_json(indent=1), encoding="utf-8")
+    write_whole(path, settings.model_dump_json(indent=1))
     return settings
 
 

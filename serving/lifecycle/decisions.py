@@ -40,7 +40,9 @@ def record(decision: Decision, registry: Path) -> None:
     descriptor = os.open(registry / DECISIONS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         # Begins with a line break too, so that a torn line before it spoils nothing but itself.
-        os.write(descriptor, f"\n{line}\n".encode())
+        rest = f"\n{line}\n".encode()
+        while rest:  # a disk that is nearly full takes a part, and refuses the next
+            rest = rest[os.write(descriptor, rest) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

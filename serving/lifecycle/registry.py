@@ -65,8 +65,8 @@ class Pointer(NamedTuple):
 def promote(bundle: Path, registry: Path, *, force: bool = False, why: str = "") -> Pointer:
     """Make a verified bundle the live one; the decision is recorded beside the pointer, with the reason given.
 
-    Canary and shadow stay, unless the bundle was one of them. Raises BundleError when it is damaged, when the gate
-    refused it and it is not forced, and when it is forced without a reason.
+    Canary and shadow stay, unless the bundle was one of them. Raises BundleError when it is damaged, when it is not
+    forced and the gate refused it or it does not read all that live reads, and when it is forced without a reason.
     """
     fingerprint = _allowed(bundle, registry, force=force, why=why)
     live = bundle.resolve()
@@ -75,6 +75,8 @@ def promote(bundle: Path, registry: Path, *, force: bool = False, why: str = "")
         before = _pointer(registry)
         if before is not None and before.live == live:
             return before
+        if before is not None and before.live.exists() and not force:
+            _require_to_read_all(live, before.live, "Give --force --why once nobody sends that any more.")
         record(Decision("promoted", str(live), fingerprint, (why,) if why else (), force), registry)
         after = Pointer(live) if before is None else before.without(live)._replace(live=live, previous=before.live)
         return write_pointer(after, registry)
@@ -91,11 +93,7 @@ def promote_canary(bundle: Path, registry: Path, share: float, *, force: bool = 
     target = bundle.resolve()
     with _changing(registry):
         before = _besides(target, registry)
-        if gone := dataset_of(target).no_longer_read(dataset_of(before.live)):
-            raise BundleError(
-                f"{target} does not read what the live bundle reads: {', '.join(gone)}",
-                hint="Requests that live answers would be errors. Train it with the same data set.",
-            )
+        _require_to_read_all(target, before.live, "Train it with the same data set.")
         key = before.canary.split.key if before.canary and before.canary.bundle == target else new_key()
         why = f"share {share:g}{': ' if why else ''}{why}"
         record(Decision("canary", str(target), fingerprint, (why,), force), registry)
@@ -206,6 +204,14 @@ def _allowed(bundle: Path, registry: Path, *, force: bool, why: str) -> str:
     if not force:
         require_not_refused(fingerprint, registry)
     return fingerprint
+
+
+def _require_to_read_all(bundle: Path, live: Path, hint: str) -> None:
+    if gone := dataset_of(bundle).no_longer_read(dataset_of(live)):
+        raise BundleError(
+            f"{bundle} does not read what the live bundle reads: {', '.join(gone)}",
+            hint=f"Requests that live answers would be errors. {hint}",
+        )
 
 
 def _check_share(share: float) -> None:

@@ -34,6 +34,12 @@ def test_a_registry_names_the_live_bundle(tmp_path: Path) -> None:
     assert bundle_path({"TAILORBIRD_REGISTRY": str(tmp_path)}) == Path("/some/bundle")
 
 
+def test_a_registry_that_points_to_no_bundle_is_told_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / REGISTRY).write_text('{"live": "/some/bundle", "previous": null}')
+    with pytest.raises(BundleError, match="/some/bundle is no bundle"):
+        launch.launch(registry=tmp_path, state="sqlite://:memory:")
+
+
 def test_workers_cannot_share_a_state_in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(launch, "verify_bundle", lambda path: {})
     with pytest.raises(ConfigError, match="cannot share a state in memory"):

@@ -1,6 +1,7 @@
 """One pointer to the live bundle: promoted, rolled back, never half written."""
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ KEY_CHARACTERS = 32
 
 
 @pytest.fixture
-def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+def bundles(tmp_path: Path, readable: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Two directories that stand for bundles; that they are verified is the bundle tests' matter."""
     monkeypatch.setattr("serving.lifecycle.registry.verify_bundle", lambda path: {"fingerprint": path.name})
     first, second = tmp_path / "first", tmp_path / "second"
@@ -149,6 +150,23 @@ def test_a_canary_of_another_schema_is_not_taken(tmp_path: Path, bundles: tuple[
     assert promote_shadow(bundles[1], registry).shadow == bundles[1], "who answers nobody fails nobody"
 
 
+def test_a_bundle_of_another_schema_goes_live_only_by_force(
+    tmp_path: Path, bundles: tuple[Path, Path], readable: Any
+) -> None:
+    first, second = bundles
+    registry = tmp_path / "registry"
+    readable["second"] = ["event type purchase"]
+    assert promote(second, registry).live == second, "the first of all disappoints nobody"
+    promote(first, registry)
+    with pytest.raises(BundleError, match="does not read what the live bundle reads: event type purchase"):
+        promote(second, registry)
+    assert read_pointer(registry).live == first
+    assert promote(second, registry, force=True, why="nobody sells any more").live == second
+    promote(first, registry)
+    first.rmdir()
+    assert promote(second, registry).live == second, "of a live bundle that is gone nobody can ask"
+
+
 def test_the_gate_is_asked_of_a_canary_not_of_a_shadow_and_a_trial_overrules_nothing(
     tmp_path: Path, bundles: tuple[Path, Path], readable: Any
 ) -> None:
@@ -242,3 +260,10 @@ def test_every_decision_is_recorded_and_a_torn_line_is_passed_over(tmp_path: Pat
     told = [(one.action, one.fingerprint) for one in decisions(registry)]
     assert told == [("promoted", "first"), ("promoted", "second"), ("rolled_back", "first")]
     assert all(one.moment.endswith("+00:00") for one in decisions(registry))
+
+
+def test_a_decision_is_whole_on_a_disk_that_takes_it_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = os.write
+    monkeypatch.setattr(os, "write", lambda file, content: written(file, content[:7]))
+    record(Decision("promoted", "/a/bundle", "first", ("good",)), tmp_path)
+    assert [one.fingerprint for one in decisions(tmp_path)] == ["first"]

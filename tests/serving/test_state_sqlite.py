@@ -206,3 +206,20 @@ def test_a_closed_store_says_that_it_does_not_answer(tmp_path: Path) -> None:
     state.close()
     with pytest.raises(StateError, match="did not answer"):
         state.check()
+
+
+def test_a_full_disk_is_told_and_nothing_is_taken_in_part(tmp_path: Path) -> None:
+    state = SqliteState(tmp_path / "state.db")
+    state.append([event(1)])
+    with state._connections.writing() as connection:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={pages}")
+    many = [event(number) for number in range(2, 3000)]
+    with pytest.raises(StateError, match=r"database or disk is full.*its free space"):
+        state.append(many)
+    assert state.person("ann").events.item_ids == ("i1",), "what is there goes on to answer"
+    with state._connections.writing() as connection:
+        connection.execute(f"PRAGMA max_page_count={2**30}")
+    assert len(state.append(many)) == len(many)
+    assert len(state.known([one.event_id for one in many])) == len(many)
+    state.close()

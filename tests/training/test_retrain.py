@@ -200,6 +200,20 @@ def test_after_a_refusal_the_next_training_is_a_full_one(trained: Any, config: P
     assert attempts(tmp_path / "runs")[-1].why == "run 1 was refused"
 
 
+def test_a_partition_that_is_half_written_is_named_and_waits(trained: Any, config: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    content["dataset"]["events"]["path"] = str(tmp_path / "events-*.parquet")
+    config.write_text(yaml.safe_dump(content), encoding="utf-8")
+    whole = (trained.config_path.parent / "events.parquet").read_bytes()
+    (tmp_path / "events-1.parquet").write_bytes(whole)
+    (tmp_path / "events-2.parquet").write_bytes(whole[:5000])
+    told: list[str] = []
+    retrain(config, tmp_path / "runs", tmp_path / "registry", told.append)
+    assert told[0] == f"left for the next time, not whole yet: {tmp_path / 'events-2.parquet'}"
+    (attempt,) = attempts(tmp_path / "runs")
+    assert [Path(one.path).name for one in attempt.partitions if one.table == "events"] == ["events-1.parquet"]
+
+
 def test_a_table_without_a_whole_file_is_an_error(config: Path, tmp_path: Path) -> None:
     content = yaml.safe_load(config.read_text(encoding="utf-8"))
     config.write_text(yaml.safe_dump({**content, "retrain": {"marker": "_SUCCESS"}}), encoding="utf-8")

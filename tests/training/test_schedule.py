@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from features.errors import ConfigError
 from serving.lifecycle.lock import only_one
+from training.retrain import schedule as scheduling
 from training.retrain.config import ScheduleConfig
 from training.retrain.cron import trigger_of
 from training.retrain.schedule import Schedule
@@ -117,6 +118,71 @@ def test_two_schedulers_are_one_too_many(tmp_path: Path) -> None:
         assert ours
         with pytest.raises(ConfigError, match="another scheduler"):
             Schedule(ScheduleConfig(), [], tmp_path, lambda _: None).run(threading.Event())
+
+
+class Jumping(Schedule):
+    """Its clock is off by `off` until it jumps to the right time."""
+
+    off = timedelta(0)
+    jumped = False
+
+    def _now(self) -> datetime:
+        now = super()._now()
+        return now if self.jumped else now + self.off
+
+
+def followed(schedule: Jumping, told: list[str], said: str) -> None:
+    """Run a schedule whose clock jumps once it waits, until it says something."""
+    stop = threading.Event()
+    thread = threading.Thread(target=schedule.run, args=(stop,))
+    thread.start()
+    patience = time.monotonic() + 20
+    while not any(said in line for line in told) and time.monotonic() < patience:
+        schedule.jumped = any("next call" in line for line in told)
+        time.sleep(0.01)
+    stop.set()
+    thread.join(timeout=20)
+    assert not thread.is_alive()
+    assert any(said in line for line in told), told
+
+
+@pytest.mark.parametrize(("policy", "expected", "said"), [("run", 1, "exit status 0"), ("skip", 0, "unnoticed")])
+def test_a_clock_that_jumps_over_moments_makes_one_call_or_none(
+    tmp_path: Path, policy: str, expected: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a machine slept for five days: they are one late call, whatever the hour."""
+    monkeypatch.setattr(scheduling, "LOOK_SECONDS", 0.05)
+    told: list[str] = []
+    schedule = Jumping(ScheduleConfig.parse({"misfire": policy}), writing(tmp_path / "log"), tmp_path, told.append)
+    schedule.off = -timedelta(days=5)
+    followed(schedule, told, said)
+    assert calls(tmp_path / "log") == expected
+
+
+def test_a_clock_that_was_years_ahead_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a machine asks for the time only after the scheduler began."""
+    monkeypatch.setattr(scheduling, "LOOK_SECONDS", 0.05)
+    told: list[str] = []
+    schedule = Jumping(ScheduleConfig(cron="* * * * *"), writing(tmp_path / "log"), tmp_path, told.append)
+    schedule.off = timedelta(days=9000)
+    followed(schedule, told, "set back")
+    first, then = (line.removeprefix("next call: ")[:16] for line in told if "next call" in line)
+    assert int(first[:4]) > datetime.now(UTC).year + 20
+    assert abs(datetime.fromisoformat(f"{then}Z") - datetime.now(UTC)) < timedelta(minutes=2)
+
+
+def test_a_clock_that_was_set_back_a_little_calls_at_no_moment_twice(tmp_path: Path) -> None:
+    """Also after a restart."""
+    schedule = Schedule(ScheduleConfig(), [], tmp_path, lambda _: None)
+    answered = SUNDAY.replace(hour=3)
+    schedule._remember(answered)
+    assert schedule._following(answered - timedelta(hours=1)) == answered + timedelta(days=1)
+    stopped = threading.Event()
+    stopped.set()
+    restarted = Jumping(ScheduleConfig(), [], tmp_path, lambda _: None)
+    restarted.off = answered - timedelta(hours=1) - datetime.now(UTC)
+    restarted.run(stopped)
+    assert Schedule(ScheduleConfig(), [], tmp_path, lambda _: None)._read() == answered
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ from training.evaluation.metrics import (
 )
 from training.evaluation.plots import draw_plots
 from training.moments import Moment
+from training.whole_file import write_whole
 
 HISTORY_LENGTHS = ((0, "0 events"), (5, "1-5 events"), (20, "6-20 events"), (100, "21-100 events"))
 PLAIN = ("popular", "trending", "markov")
@@ -62,8 +63,8 @@ def write_report(findings: Findings, folder: Path) -> dict[str, Any]:
     report = make_report(findings)
     (folder / "report.json").write_text(as_json(report), encoding="utf-8")
     (folder / "fairness.json").write_text(as_json(report["fairness"]), encoding="utf-8")
-    (folder / "report.md").write_text(as_markdown(report), encoding="utf-8")
     draw_plots(report, folder)
+    write_whole(folder / "report.md", as_markdown(report))  # the last: a training that finds it is over
     return report
 
 

@@ -5,7 +5,6 @@ what has none is done anew. The numbers, not a clock, say which attempt is the n
 """
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from training.retrain.partitions import Partition
+from training.whole_file import write_whole
 
 Kind = Literal["full", "warm"]
 ATTEMPT, FAILED = "attempt.json", "failed.json"
@@ -92,13 +92,7 @@ def _read(folder: Path) -> Attempt:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a file that is there whole or not at all, also after a power failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with fresh.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    write_whole(path, json.dumps(content, indent=1))
 
 
 def tidy(runs: Path, keep: int, needed: list[Path]) -> list[int]:

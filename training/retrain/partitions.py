@@ -23,6 +23,7 @@ from features.frames import Frames
 from features.reading import find_files, read_these
 from features.tables import fingerprint, load_tables, tombstone_files
 from features.tombstones import read_tombstones, without_erased
+from training.whole_file import write_whole
 
 
 class Partition(NamedTuple):
@@ -68,7 +69,7 @@ def find_partitions(dataset: DatasetConfig, folder: Path, marker: str | None, kn
             seen[str(file)] = [look, old[1] if old[0] == look else _sha256(file)]
             whole.append(Partition(table, str(file), seen[str(file)][1]))
     whole += [Partition("erased", str(file), _sha256(file)) for file in tombstone_files(dataset, folder)]
-    known.write_text(json.dumps(seen), encoding="utf-8")
+    write_whole(known, json.dumps(seen))
     return Found(tuple(whole), tuple(left))
 
 

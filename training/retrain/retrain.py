@@ -5,7 +5,6 @@ fitted on -> gate -> bring the candidate up to the newest event -> promote, or r
 was broken off, however, is gone on with by the next one. A lock keeps two runs apart.
 """
 
-import errno
 import hashlib
 import json
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from features.arrays import BoolArray
-from features.errors import BundleError, DataError, TailorbirdError
+from features.errors import BundleError, TailorbirdError
 from features.events import Tables
 from features.people import People
 from serving.access.administration import note
@@ -29,6 +28,7 @@ from serving.lifecycle.registry import promote
 from serving.manifest import verify_bundle
 from serving.remote.place import Place, place_of
 from training.config import TrainingConfig, read_training_config
+from training.full_disk import told_when_full
 from training.gate.gate import hold, newest_moments
 from training.gate.page import read_gate, write_gate
 from training.retrain.attempts import Attempt, Kind, attempts, tidy
@@ -108,7 +108,7 @@ def retrain(
     """
     settings, base = read_training_config(config)
     runs.mkdir(parents=True, exist_ok=True)
-    with only_one(runs / "lock") as ours:
+    with told_when_full(runs), only_one(runs / "lock") as ours:
         if not ours:
             return Outcome(Exit.BUSY, f"another run holds {runs / 'lock'}; nothing was done")
         return _run(Retraining(settings, base, runs, place_of(registry), tell, state))
@@ -127,13 +127,6 @@ def _run(this: Retraining) -> Outcome:
     except TailorbirdError as error:
         attempt.fail(str(error))
         raise
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise DataError(
-            f"the disk of {this.runs} is full",
-            hint="Make room and call it again: it goes on after the last step that was finished.",
-        ) from None
     pointer = this.registry.pointer()
     tidy(this.runs, config.retrain.keep, pointer.bundles if pointer else [])
     return outcome

@@ -1,7 +1,8 @@
 """`tailorbird schedule`: calls `tailorbird retrain` at the moments of a cron expression, on one machine.
 
 Each call is a process of its own, so that memory is given back and a crash ends only itself. No call begins while one
-runs. The newest moment that was answered is kept in a file: after a restart the scheduler knows what it missed.
+runs. The newest moment that was answered is kept in a file: after a restart, or when the clock jumped, the scheduler
+knows what it missed and what it need not answer again.
 """
 
 import json
@@ -10,11 +11,11 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from features.errors import ConfigError
@@ -24,8 +25,10 @@ from training.retrain.config import ScheduleConfig
 from training.retrain.cron import trigger_of
 
 ANSWERED = "schedule.json"
-LATE_SECONDS = 3600
-"""Lateness, such as that of a machine that slept, after which a moment counts as missed while the scheduler ran."""
+LOOK_SECONDS = 60.0
+"""Between two looks at the clock: whoever waits for a moment of it does not notice that it jumped."""
+SET_BACK = timedelta(days=1)
+"""A clock that is further behind what was answered was wrong before: what it answered then counts for nothing."""
 
 Tell = Callable[[str], None]
 
@@ -54,7 +57,7 @@ class Schedule:
     def missed(self, now: datetime) -> bool:
         """Whether a moment passed since the newest that was answered; not before the first."""
         before = self._read()
-        if before is None or before > now:  # a clock that was set back: what lies ahead of it was answered
+        if before is None or before > now:
             return False
         following = self._trigger.get_next_fire_time(before, before)
         return following is not None and following <= now
@@ -75,22 +78,45 @@ class Schedule:
         else:
             if missed:
                 self._tell("a moment passed while nothing ran: skipped")
-            self._remember(now)
+            self._remember(self._answered_until(now))
 
     def _follow(self, stop: threading.Event) -> None:
-        late = LATE_SECONDS if self._schedule.misfire == "run" else 60 + self._schedule.jitter_seconds
+        late = None if self._schedule.misfire == "run" else 60 + self._schedule.jitter_seconds
         scheduler = BackgroundScheduler(timezone=self._zone)
-        scheduler.add_job(
-            lambda: self._jittered(stop), self._trigger, coalesce=True, max_instances=1, misfire_grace_time=late
+        seen = self._now()
+        job = scheduler.add_job(
+            lambda: self._jittered(stop),
+            self._trigger,
+            next_run_time=self._following(seen),
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=late,
         )
         scheduler.add_listener(
             lambda _: self._tell("the call before still runs: this moment is left out"), EVENT_JOB_MAX_INSTANCES
         )
+        scheduler.add_listener(lambda _: self._tell("a moment passed unnoticed: skipped"), EVENT_JOB_MISSED)
         scheduler.start()
-        following = self._trigger.get_next_fire_time(None, self._now())
-        self._tell(f"next call: {following:%Y-%m-%d %H:%M %Z}")
-        stop.wait()
+        while not stop.wait(LOOK_SECONDS):
+            before, seen = seen, self._now()
+            if seen < before - timedelta(seconds=LOOK_SECONDS):
+                self._tell("the clock was set back")
+                job.modify(next_run_time=self._following(seen))
+            else:
+                scheduler.wakeup()
         scheduler.shutdown(wait=True)
+
+    def _following(self, now: datetime) -> datetime:
+        """The next moment to call at, which is told."""
+        after = self._answered_until(now)
+        following: datetime = self._trigger.get_next_fire_time(after, after)
+        self._tell(f"next call: {following:%Y-%m-%d %H:%M %Z}")
+        return following
+
+    def _answered_until(self, now: datetime) -> datetime:
+        """No moment until then is called at: it is past, or was answered before the clock was set back."""
+        before = self._read()
+        return before if before is not None and now < before <= now + SET_BACK else now
 
     def _jittered(self, stop: threading.Event) -> None:
         if not stop.wait(random.uniform(0, self._schedule.jitter_seconds)):

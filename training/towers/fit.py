@@ -21,6 +21,7 @@ from training.allocator import keep_freed_memory
 from training.progress import ProgressBar
 from training.quiet import quiet
 from training.towers.batches import BatchPlan
+from training.towers.checkpoint_file import WholeCheckpoints
 from training.towers.config import TowerFitConfig
 from training.towers.data import TowerData
 from training.towers.fitted import FittedTowers
@@ -112,6 +113,7 @@ def fit_part(job: FitJob, watch: FitWatch | None = None) -> tuple[TowerFitting, 
             num_nodes=fit.num_nodes,
             strategy=strategy_of(fit.strategy, processes),
             callbacks=[keep, _checkpoints(job.run_dir), ProgressBar("towers")],
+            plugins=[WholeCheckpoints()],
             logger=False,
             gradient_clip_val=fit.clip_norm,
             enable_model_summary=False,

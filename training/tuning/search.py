@@ -21,6 +21,7 @@ from features.arrays import FloatArray
 from features.errors import ConfigError
 from training.config import TrainingConfig
 from training.tuning.search_space import Space, changed, distributions, given, rounded
+from training.whole_file import write_whole
 
 RANDOM_TRIALS = 6
 """Trials drawn at random before the sampler learns from them."""
@@ -49,7 +50,7 @@ class Clock:
 
     def save(self) -> None:
         """Remember it for the next call."""
-        self._path.write_text(f"{self.spent:.1f}", encoding="utf-8")
+        write_whole(self._path, f"{self.spent:.1f}")
 
 
 class Watch:
