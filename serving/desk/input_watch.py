@@ -7,6 +7,7 @@ a thread beside the requests encodes some of them, so that the cost has a bound 
 
 from collections import deque
 from collections.abc import Iterable
+from weakref import ref
 
 from features.inputs import input_codes
 from features.person import Person
@@ -23,16 +24,19 @@ class InputWatch:
     """Counts the inputs of one worker's answers; safe to call from several threads."""
 
     def __init__(self) -> None:
-        self._answered: deque[tuple[Bundle, Person, int]] = deque(maxlen=MOST_AT_ONCE)
+        self._answered: deque[tuple[ref[Bundle], Person, int]] = deque(maxlen=MOST_AT_ONCE)
 
     def add(self, bundle: Bundle, person: Person, moment: int) -> None:
         """Take note of an answer to somebody who may be counted."""
-        self._answered.append((bundle, person, moment))
+        self._answered.append((ref(bundle), person, moment))
 
     def look(self) -> None:
-        """Count what was answered since the last look, or the newest of it."""
+        """Count what was answered since the last look, or the newest of it, by bundles that are still there."""
         for _ in range(len(self._answered)):
-            bundle, person, moment = self._answered.popleft()
+            known, person, moment = self._answered.popleft()
+            bundle = known()
+            if bundle is None:
+                continue
             codes = input_codes(bundle.schema, person, moment, bundle.settings.max_events)
             for name, code in codes.items():
                 if (before := bundle.inputs.get(name)) is not None:

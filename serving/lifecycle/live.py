@@ -28,6 +28,7 @@ class Live:
         """What answers a share of the people in this one's place."""
         self._now = (snapshot, desk)
         self._told = told
+        self._shadow: Shadow | None = None
         self._names: list[str] = []
         self._tell()
 
@@ -68,7 +69,7 @@ class Live:
     def with_shadow(self, shadow: Shadow | None) -> None:
         """Let a shadow be asked too from the next request on, or none any more."""
         with self.changing:
-            former = self.desk.beside.shadow
+            former, self._shadow = self._shadow, shadow
             self._beside(self.desk.beside._replace(shadow=shadow))
         self._tell_bundles(left=[former.name] if former and former.name else ())
 
@@ -85,7 +86,7 @@ class Live:
 
     def _tell_bundles(self, left: Sequence[str] = ()) -> None:
         """Which bundles answer, when they are others than before; a shadow leaves when it has been one."""
-        shadow = self.desk.beside.shadow
+        shadow = self._shadow
         names = [one.snapshot.main.name for one in self.all] + ([shadow.name] if shadow and shadow.name else [])
         if left or names != self._names:
             BUNDLES.in_use(names, left)

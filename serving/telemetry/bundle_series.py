@@ -66,7 +66,8 @@ class BundleFiles:
             if bundle not in self._places:
                 if not self._free:
                     self._free.append(len(self._made))
-                    self._made.append(values.MultiProcessValue(partial(_process, len(self._made))))
+                    made = values.MultiProcessValue(partial(_process, len(self._made)))  # type: ignore[no-untyped-call]
+                    self._made.append(made)
                 self._places[bundle] = self._free.pop(0)
             return self._made[self._places[bundle]]
 

@@ -14,6 +14,7 @@ from features.consent import ConsentRules
 from features.drift import psi_of_counts
 from features.inputs import input_codes
 from features.people import People
+from features.person import Person
 from features.statements import Statement
 from serving.api.requests import RankRequest, RecommendRequest
 from serving.bundle import Bundle
@@ -107,10 +108,10 @@ def test_a_code_says_what_the_person_is(bundle: Bundle, moments: list[Moment]) -
     assert schema.types[codes["last event type"] - 2] == one.person.events.types[-1]
 
 
-def test_what_waits_has_a_bound() -> None:
-    watch = InputWatch()
+def test_what_waits_has_a_bound(pipeline: Pipeline) -> None:
+    watch, bundle = InputWatch(), pipeline.bundle
     for _ in range(10 * MOST_AT_ONCE):
-        watch.add(None, None, 0)  # type: ignore[arg-type]  # never looked at
+        watch.add(bundle, Person(), 0)
     assert len(watch._answered) == MOST_AT_ONCE
 
 
