@@ -24,6 +24,7 @@ COMMANDS = {
     "audit": "serving.commands.access:audit",
     "bento": "serving.commands.lifecycle:bento",
     "check": "training.commands:check",
+    "effect": "serving.commands.events:effect_",
     "evaluate": "training.commands:evaluate_",
     "events": "serving.commands.events:events",
     "export-log": "serving.commands.events:export_log_",

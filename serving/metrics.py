@@ -39,6 +39,15 @@ DEGRADED = Counter(
     "Answers that had to do without something, by what it was, and bundle.",
     ["missing", "bundle"],
 )
+EFFECTS = Counter(
+    "tailorbird_effects",
+    "Items of answers that people saw (sign exposure) or acted on within `serving.attribution_hours`, each item once "
+    "per type of event and worker, by sign and type, bundle and placement of the answer.",
+    ["sign", "type", "bundle", "placement"],
+)
+EFFECTS_LOST = Counter(
+    "tailorbird_effects_lost", "Events that name an answer and are in no effect, because too many waited for a look."
+)
 SHORTFALLS = Counter(
     "tailorbird_shortfalls", "Lists with fewer items than wanted, by route and bundle.", ["route", "bundle"]
 )

@@ -106,6 +106,8 @@ class ServingConfig(StrictConfig):
     """Traces of requests, for OpenTelemetry."""
     log_served: bool = True
     """Whether answers to people who allow measuring are logged: `after` and learning from what was shown need it."""
+    attribution_hours: float = Field(default=24.0, gt=0)
+    """What people do with an item counts as the effect of the list that it was in when it comes so soon after it."""
     shadow: ShadowConfig = ShadowConfig()
     """Comparing a shadow bundle with the live one."""
     newest_events: int = Field(default=RECENT_EVENTS, ge=1, le=10_000)

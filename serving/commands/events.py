@@ -1,4 +1,4 @@
-"""`tailorbird events` and `tailorbird export-log`."""
+"""`tailorbird events`, `tailorbird effect` and `tailorbird export-log`."""
 
 from pathlib import Path
 
@@ -19,6 +19,18 @@ def export_log_(config: Path, state: str, output: Path, since: str | None) -> No
     added = export_logs(config, state, output, since)
     click.echo(f"{added.served} served, {added.shown} shown and {added.acted} acted new in {output}")
     click.echo(output / "dataset.yaml")
+
+
+@click.command("effect")
+@CONFIG
+@STATE
+@click.option("--since", help="Only answers given from then on (RFC 3339).")
+def effect_(config: Path, state: str, since: str | None) -> None:
+    """Say what share of the items that people saw they then acted on, by bundle and placement, with an interval."""
+    from serving.events.commands import effect_lines
+
+    for line in effect_lines(config, state, since):
+        click.echo(line)
 
 
 @click.group()

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from features.consent import OPT_IN, ConsentRules
 from features.errors import StateError
-from features.moments import SECOND
+from features.moments import DAY, SECOND
 from features.person import RECENT_EVENTS, Person
 from serving.access.tokens import Tokens
 from serving.answers import Answer, Query
@@ -33,6 +33,7 @@ from serving.desk.input_watch import InputWatch
 from serving.desk.intake import Intake, event_reply
 from serving.desk.permission import NotPersonal, Permitted, admitting, measuring, permitted_past
 from serving.desk.watching import watch_events, watch_list
+from serving.events.effect_watch import EffectWatch
 from serving.events.pages import Page, page_of
 from serving.events.refused import refused
 from serving.events.served import Served, served_row
@@ -84,18 +85,22 @@ class Desk:
         consent: ConsentRules = OPT_IN,
         retention: RetentionConfig = FOR_EVER,
         log_served: bool = True,
+        attribution: int = DAY,
         retraining: Retraining | None = None,
     ) -> None:
         """`newest` events of a person are read; `clock` gives the present moment; `tokens` signs for persons.
 
         Reasons are told in `languages`. Raises ConfigError for a language without sentences. `consent` says what it
         means that a person never answered, `retention` how long what is kept, `retraining` when models are made anew.
+        What is done up to `attribution` ms after a list counts as its effect.
         """
         self.consent = consent
         self.retention = retention
         self.retraining = retraining
         self.served = Served(state.served_log, lambda: measuring(consent, clock())) if log_served else None
         self.inputs = InputWatch()
+        timed = pipeline.bundle.schema.timed
+        self.effects = EffectWatch(state.served_log, attribution if timed else None) if log_served else None
         self.tokens = tokens or Tokens()
         self._languages = Languages(languages)
         self.item_log = item_log
@@ -300,6 +305,7 @@ class Desk:
         outcomes = iter(self._state.append(events, admitting(self.consent, now)))
         results = [event_reply(one, next(outcomes)) if isinstance(one, StoredEvent) else one for one in checked]
         statuses = [result.status for result in results]
+        self._watch_effects(checked, statuses)
         pairs = zip(request.events, checked, strict=True)
         letters = [refused(content, one, now) for content, one in pairs if isinstance(one, EventReply)]
         if letters:
@@ -314,6 +320,13 @@ class Desk:
             not_stored=statuses.count("not_stored"),
             results=results,
         )
+
+    def _watch_effects(self, checked: Sequence[StoredEvent | EventReply], statuses: Sequence[str]) -> None:
+        if self.effects is None:
+            return
+        kinds, pairs = self.schema.dataset.types, zip(checked, statuses, strict=True)
+        stored = [one for one, status in pairs if status == "stored" and isinstance(one, StoredEvent)]
+        self.effects.add([(one, kinds[one.type].sign) for one in stored])
 
     def words(self, asked: str | None) -> Words:
         """How reasons are told to whoever asked for a language, or for none."""

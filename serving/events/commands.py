@@ -1,4 +1,4 @@
-"""What the commands `events` and `export-log` do, given a configuration file and the URL of a store."""
+"""What the commands `events`, `effect` and `export-log` do, given a configuration file and the URL of a store."""
 
 import json
 import time
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from features.config import read_config
-from features.errors import MASK, ConfigError, StateError
-from features.moments import SECOND, to_moment, to_text
+from features.errors import MASK, ConfigError, DataError, StateError
+from features.moments import HOUR, SECOND, to_moment, to_text
 from serving.desk.permission import admitting
+from serving.events.effect import as_lines, effects_of
 from serving.events.export_folder import ExportFolder
 from serving.events.exporting import Exported, export_log
 from serving.events.replaying import AT_ONCE, Replayed, replay
@@ -66,6 +67,29 @@ def export_logs(config: Path, url: str, output: Path, since: str | None) -> Expo
     finally:
         for one in (items, log, state):
             one.close()
+
+
+def effect_lines(config: Path, url: str, since: str | None) -> list[str]:
+    """What became of what was shown, by bundle and placement, as a table.
+
+    Raises ConfigError for a `since` that is no time, DataError when no answer is in the log, and StateError.
+    """
+    file = read_config(config)
+    settings = ServingConfig.parse(file.content.get("serving") or {}, "serving")
+    moment = 0 if since is None else _moment(since)
+    state, log = open_as_kept(url), open_event_log(url)
+    try:
+        found = effects_of(state.served_log, log, file.dataset, round(settings.attribution_hours * HOUR), since=moment)
+    finally:
+        log.close()
+        state.close()
+    if not found:
+        raise DataError(
+            "no answer of which an item was seen is in the log",
+            hint="Send exposure events with the request_id of their answer; people who do not allow `measure` are not "
+            "logged.",
+        )
+    return as_lines(found)
 
 
 def _moment(text: str) -> int:

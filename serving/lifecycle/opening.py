@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from features.errors import ConfigError
+from features.moments import HOUR
 from features.pseudonyms import pseudonyms_of
 from features.strict import read_yaml
 from serving.access import guard as access
@@ -20,6 +21,7 @@ from serving.access.tokens import tokens_from
 from serving.bundle import open_bundle, open_verified
 from serving.desk import input_watch
 from serving.desk.desk import Desk, wall_clock
+from serving.events import effect_watch
 from serving.events.served import FLUSH_SECONDS
 from serving.golden import check_golden
 from serving.items import changes, merging
@@ -160,6 +162,7 @@ def _worker(
         consent=config.consent,
         retention=config.retention,
         log_served=config.log_served,
+        attribution=round(config.attribution_hours * HOUR),
         retraining=reach.retraining,
     )
     live = Live(snapshot, desk)
@@ -182,6 +185,7 @@ def _worker(
         watcher.follow()  # who is a canary's must be from the first answer on
     threads = [
         *([Repeating("served", served.flush, FLUSH_SECONDS)] if served else []),
+        *([Repeating("effects", desk.effects.look, effect_watch.LOOK_SECONDS)] if desk.effects else []),
         Repeating("inputs", desk.inputs.look, input_watch.LOOK_SECONDS),
         Repeating("erasures", finisher.look, housekeeping.FINISH_SECONDS, housekeeping.STOP_SECONDS),
         Repeating("retention", keeper.look, housekeeping.EXPIRE_SECONDS),

@@ -23,6 +23,8 @@ from prometheus_client.metrics import MetricWrapperBase
 LABEL = "bundle"
 FORMER = 3
 """Bundles that answer no more and keep their series."""
+GONE = "former"
+"""Stands for every bundle before those, where what it did long ago is counted only now."""
 _HEADER = bytes(8)
 """Of a file of values that holds none."""
 
@@ -93,6 +95,10 @@ class BundleSeries:
             for one in former[: max(0, len(former) - FORMER)]:
                 del self._known[one]
                 self._remove(one)
+
+    def label(self, bundle: str) -> str:
+        """The name under which something of a bundle is counted, which may have answered long ago."""
+        return bundle if bundle in self._known else GONE
 
     def _remove(self, bundle: str) -> None:
         for metric in self._metrics:

@@ -79,6 +79,10 @@ SHOP = DatasetConfig.parse(
 )
 
 
+class BundleOf(SimpleNamespace):
+    """Has what it is given; unlike its base it may be referred to weakly, as a bundle may."""
+
+
 class StandIn:
     """Answers like a pipeline, from the order of item numbers; remembers what it was asked."""
 
@@ -114,7 +118,7 @@ class StandIn:
             available_to=np.zeros(rows, dtype=np.int64),
             titles=("", "", *(f"Title {one}" for one in schema.items.ids)),
         )
-        self.bundle = SimpleNamespace(name="standin", schema=schema, catalogue=catalogue)
+        self.bundle = BundleOf(name="standin", schema=schema, catalogue=catalogue)
         self.asked: list[tuple[Person, int]] = []
 
     def recommend(self, person: Person, query: Query, moment: int) -> Answer:
