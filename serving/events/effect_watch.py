@@ -7,11 +7,13 @@ events that it stored itself, in a thread beside the requests: over all workers 
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from features.dataset import Sign
 from features.errors import StateError
+from serving.bundle import Bundle
+from serving.events.served import PLACEMENTS
 from serving.metrics import BUNDLES, EFFECTS, EFFECTS_LOST
 from serving.state.protocol import StoredEvent
 from serving.state.served_log import ServedLog, ServedRow
@@ -35,6 +37,14 @@ class _Answer(NamedTuple):
     items: frozenset[str]
     counted: set[tuple[str, str]]
     """Item and type of event."""
+
+
+def tell_effects(bundles: Iterable[Bundle]) -> None:
+    """Begin the series of bundles at 0: of one that begins at 1 nobody sees an increase."""
+    for bundle in bundles:
+        for name, kind in bundle.schema.dataset.types.items():
+            for placement in PLACEMENTS:
+                EFFECTS.labels(kind.sign, name, bundle.name, placement)
 
 
 def led_to(row: ServedRow, event: StoredEvent, window: int | None) -> bool:

@@ -16,6 +16,8 @@ from serving.state.served_log import ServedItem, ServedLog, ServedRow
 
 FLUSH_SECONDS = 0.1
 """Between two groups of answers that are written."""
+PLACEMENTS = ("default", "rank")
+"""Of what is logged: lists say theirs, and orders of given items have their own."""
 MOST_WAITING = 20_000
 """Answers that wait for a store that does not answer; further ones are lost, and counted."""
 
@@ -90,7 +92,7 @@ def served_row(
     return ServedRow(
         user_id=request.user_id,
         anonymous_id=request.anonymous_id,
-        placement=getattr(request, "placement", "rank"),
+        placement=getattr(request, "placement", PLACEMENTS[-1]),
         items=tuple(_item(one.item_id, one.score, one.sources) for one in answer.items),
         policy="blend" if "ranker" in answer.degraded else "ranker",
         query=query,

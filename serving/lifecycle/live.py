@@ -11,6 +11,7 @@ from serving.desk.assignment import Split
 from serving.desk.beside import ALONE, Beside, CanaryDesk
 from serving.desk.desk import Desk
 from serving.desk.input_watch import tell_references
+from serving.events.effect_watch import tell_effects
 from serving.items.snapshot import Snapshot
 from serving.metrics import BUNDLE_NEWEST_EVENT, BUNDLES, CANARY_SHARE, ITEMS_CHANGED
 from serving.shadow.shadow import Shadow
@@ -91,6 +92,7 @@ class Live:
         if left or names != self._names:
             BUNDLES.in_use(names, left)
             tell_references(one.snapshot.main for one in self.all)
+            tell_effects(one.snapshot.main for one in self.all)
             self._names = names
 
 

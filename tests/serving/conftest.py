@@ -300,7 +300,7 @@ def open_guard() -> Guard:
 
 def worker_before(desk: Desk, guard: Guard | None = None) -> Worker:
     """A worker of one desk that nothing replaces; without a guard it is open to everybody."""
-    bundle = SimpleNamespace(name="standin", manifest={}, inputs={}, schema=SimpleNamespace(timed=False))
+    bundle = SimpleNamespace(name="standin", manifest={}, inputs={}, schema=SimpleNamespace(timed=False, dataset=SHOP))
     nothing = Snapshot(cast("Any", bundle), merged=0, delta=cast("Any", ()), pipeline=cast("Any", None), number=0)
     return Worker(Live(nothing, desk), guard or open_guard())
 
