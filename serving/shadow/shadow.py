@@ -104,6 +104,7 @@ class Shadow:
                     self._step(process)
             finally:
                 process.end()
+                self._tell_window(self._clock())
         except TailorbirdError as error:
             self._refuse(str(error))
         except Exception as error:
@@ -178,10 +179,14 @@ class Shadow:
             return
         if not window.live:
             window.live = live or ""
-        if now - window.start < self._seconds and live in (None, window.live):
-            return
+        if 0 <= now - window.start < self._seconds and live in (None, window.live):
+            return  # a clock that was set back ends the window too: else it would grow until the clock is there again
+        self._tell_window(now)
         self._window = Window(live or window.live, window.shadow, now)
-        line = window.line(now)
+
+    def _tell_window(self, now: float) -> None:
+        """Report the present window, if anything happened in it."""
+        line = None if self._window is None else self._window.line(now)
         if line is not None:
             _LOG.info("shadow: %s", orjson.dumps(line).decode())
             self._write(line)

@@ -3,6 +3,8 @@
 No container engine is needed: what the image would start is started by tests/slow/test_bento.py in a clean environment.
 """
 
+import copy
+import json
 import re
 import shutil
 import subprocess
@@ -28,6 +30,38 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 def manifests(kind: str) -> list[dict[str, Any]]:
     return [one for path in MANIFESTS for one in documents(path) if one["kind"] == kind]
+
+
+def patched(overlay: str) -> list[dict[str, Any]]:
+    """The base's manifests of the kinds that an overlay patches, as it makes them."""
+    content = yaml.safe_load((DEPLOY / "kubernetes" / "overlays" / overlay / "kustomization.yaml").read_text())
+    made = []
+    for patch in content["patches"]:
+        (one,) = copy.deepcopy(manifests(patch["target"]["kind"]))
+        assert one["metadata"]["name"] == patch["target"]["name"]
+        for change in yaml.safe_load(patch["patch"]):
+            apply(one, **change)
+        made.append(one)
+    return made
+
+
+def apply(document: Any, op: str, path: str, value: Any) -> None:
+    """One operation of a JSON patch (RFC 6902), of those in our overlays; KeyError where it finds nothing."""
+    *way, last = path.removeprefix("/").split("/")
+    for part in way:
+        document = document[int(part) if isinstance(document, list) else part]
+    if (op, last) == ("add", "-"):
+        document.append(value)
+        return
+    place = int(last) if isinstance(document, list) else last
+    if op == "add":
+        assert place not in document
+    elif op == "test":
+        assert document[place] == value
+    else:
+        assert op == "replace"
+        assert document[place] is not None
+    document[place] = value
 
 
 def pods() -> list[dict[str, Any]]:
@@ -57,6 +91,45 @@ def test_kustomize_names_every_manifest_and_nothing_else() -> None:
         named |= {path.parent / one for maps in content.get("configMapGenerator", []) for one in maps["files"]}
         assert all(one.exists() for one in named)
         assert {one for one in path.parent.glob("*.yaml") if one != path} <= named
+
+
+@pytest.mark.parametrize("overlay", sorted(one.name for one in (DEPLOY / "kubernetes" / "overlays").iterdir()))
+def test_an_overlay_makes_manifests_that_kubernetes_reads(overlay: str) -> None:
+    for one in patched(overlay):
+        kubernetes_validate.validate(one, "1.37", strict=True)
+
+
+def test_with_bundles_at_an_address_a_pod_mounts_no_bundles_and_has_room_for_a_cache() -> None:
+    deployment, job = patched("address")
+    serving = deployment["spec"]["template"]["spec"]
+    training = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = serving["containers"]
+    told = {one["name"]: one.get("value") for one in container["env"]}
+    assert told["TAILORBIRD_REGISTRY"].startswith("s3://")
+    assert training["containers"][0]["args"][-2:] == ["--registry", told["TAILORBIRD_REGISTRY"]]
+    assert not any("persistentVolumeClaim" in one for one in serving["volumes"])
+    for pod in (serving, training):
+        (container,) = pod["containers"]
+        (cache,) = [one["value"] for one in container["env"] if one["name"] == "TAILORBIRD_CACHE"]
+        writable = [one["mountPath"] for one in container["volumeMounts"] if not one.get("readOnly")]
+        assert any(Path(cache).is_relative_to(one) for one in writable)
+        assert {one["name"] for one in container["volumeMounts"]} <= {one["name"] for one in pod["volumes"]}
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+
+
+def test_a_pod_asks_for_the_memory_that_was_measured() -> None:
+    """Of the first worker over a million items; a bundle that is opened beside it fits into the limit."""
+    measured = json.loads((ROOT / "benchmarks" / "serving" / "results.json").read_text(encoding="utf-8"))["1m"]
+    (container,) = pods()[0]["spec"]["containers"]
+    asked, limit = (in_mb(container["resources"][name]["memory"]) for name in ("requests", "limits"))
+    assert measured["worker_mb"] <= asked <= 1.5 * measured["worker_mb"]
+    assert 2 * measured["worker_mb"] <= limit
+
+
+def in_mb(quantity: str) -> float:
+    """Megabytes of a Kubernetes quantity of memory."""
+    number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", quantity).groups()  # type: ignore[union-attr]
+    return int(number) * {"Mi": 2**20, "Gi": 2**30}[unit] / 1e6
 
 
 @pytest.mark.parametrize("pod", pods(), ids=lambda pod: pod["metadata"]["labels"]["app.kubernetes.io/component"])

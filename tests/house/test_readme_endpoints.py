@@ -9,6 +9,7 @@ from serving.service import ROUTES
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SAMPLES = (ROOT / "docs" / "endpoints.md").read_text(encoding="utf-8")
+ACCESS = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")
 ROUTE = r"/v1/[a-z]+(?:[/-][a-z]+)*"
 
 
@@ -22,5 +23,15 @@ def test_readme_tells_the_scope_of_each() -> None:
 
 
 def test_each_is_shown_with_an_answer() -> None:
-    shown = set(re.findall(rf"\*\*`POST ({ROUTE})`\*\*", SAMPLES + (ROOT / "docs" / "access.md").read_text("utf-8")))
+    shown = set(re.findall(rf"\*\*`POST ({ROUTE})`\*\*", SAMPLES + ACCESS))
     assert shown == {one.path for one in ENDPOINTS}
+
+
+def test_the_page_on_access_names_every_call_that_is_audited() -> None:
+    rows = re.findall(r"^\| (`/v1/.*) \| (`.*`) \| .*\|$", ACCESS, re.MULTILINE)
+    told = {path: name for paths, names in rows for path, name in zip(quoted(paths), quoted(names), strict=True)}
+    assert told == {one.path: one.name for one in ENDPOINTS if one.audited}
+
+
+def quoted(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)

@@ -47,8 +47,8 @@ def counted_of(bundle: str, outcome: str = "compared") -> float:
 def begin(tmp_path: Path) -> Iterator[Callable[..., Shadow]]:
     begun: list[Shadow] = []
 
-    def start(work: Any, window: float = 60.0, **config: Any) -> Shadow:
-        begun.append(Shadow(tmp_path / "bundle", work, ShadowConfig(**config), window=window))
+    def start(work: Any, window: float = 60.0, clock: Callable[[], float] = time.time, **config: Any) -> Shadow:
+        begun.append(Shadow(tmp_path / "bundle", work, ShadowConfig(**config), clock, window))
         return begun[-1]
 
     yield start
@@ -103,6 +103,24 @@ def test_answers_are_counted_and_reported_without_anything_of_a_person(
     assert line["overlap"]["mean"] == 0.5
     assert line["shadow_ms"]["p50"] == 4.0
     assert "Nowhere" not in report.read_text()
+
+
+def test_a_clock_that_is_set_back_ends_a_window_and_so_does_the_shadow(
+    begin: Callable[..., Shadow], tmp_path: Path
+) -> None:
+    """Nothing that was compared goes unreported."""
+    report, clock, before = tmp_path / "shadow.jsonl", [2e9], counted("compared")
+    shadow = begin(Answers(), clock=lambda: clock[0], report=str(report))
+    until(lambda: shadow.name)
+    for asked, moment in ((1, 2e9), (2, 1e9), (3, 1e9)):
+        shadow.offer("live", QUESTION, ANSWER)
+        until(lambda: counted("compared") == before + asked)  # noqa: B023
+        clock[0] = moment
+    shadow.stop()
+    shadow.join()
+    lines = [json.loads(one) for one in report.read_text().splitlines()]
+    assert [one["compared"] for one in lines] == [2, 1]
+    assert [one["to"][:4] for one in lines] == ["2001", "2001"]
 
 
 def test_what_comes_while_too_many_wait_is_dropped_and_counted_at_once(begin: Callable[..., Shadow]) -> None:

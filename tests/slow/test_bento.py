@@ -1,10 +1,13 @@
-"""A Bento alone: exported, unpacked, installed from the lock file into a clean environment, and asked."""
+"""A Bento alone: exported, unpacked, installed from the lock file into a clean environment, and asked.
+
+Installed and started by an ordinary user, who can change neither the Bento nor, once it is installed, its environment.
+"""
 
 import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import yaml
 
 from features.errors import BundleError
 from serving.lifecycle import bento
+from tests.slow.ordinary_user import NOBODY, Place, readable_place
 
 pytestmark = pytest.mark.slow
 
@@ -25,9 +29,15 @@ def run(*command: str | Path, **how: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def unpacked(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place() -> Iterator[Place]:
+    with readable_place() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def unpacked(trained: Any, place: Place) -> Path:
     """What `bentoml export` gives, unpacked: the context from which an image is built."""
-    folder = tmp_path_factory.mktemp("bento")
+    folder = place.folder
     tag = bento.build_bento(trained.bundle)
     run(sys.executable, "-m", "bentoml", "export", tag, folder / "bento.tar.gz", cwd=folder)
     with tarfile.open(folder / "bento.tar.gz") as archive:
@@ -36,22 +46,16 @@ def unpacked(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def clean_python(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clean_python(unpacked: Path, place: Place) -> Path:
     """An interpreter that has what the Bento's own lock file names, and nothing of this checkout."""
-    folder = tmp_path_factory.mktemp("clean")
-    run(sys.executable, "-m", "venv", folder / "venv")
-    python = folder / "venv" / "bin" / "python"
-    run(
-        python,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-compile",
-        "-r",
-        unpacked / "src" / "requirements" / "serving.txt",
-    )
-    return python
+    venv, lock = place.own("venv"), unpacked / "src" / "requirements" / "serving.txt"
+
+    def done(*command: str | Path) -> None:
+        run(*place.command(*command, writable=(venv, place.home)), cwd="/", env=place.environment())
+
+    done(Path(sys.executable).resolve(), "-m", "venv", venv)
+    done(venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", "-r", lock)
+    return venv / "bin" / "python"
 
 
 def test_only_what_answers_goes_into_a_bento(unpacked: Path) -> None:
@@ -73,51 +77,69 @@ def test_a_bento_for_a_gpu_has_the_lock_for_it_and_answers_there(trained: Any) -
     ][0].items()
 
 
-def test_the_clean_environment_has_no_torch(clean_python: Path) -> None:
+def test_the_clean_environment_has_no_torch(clean_python: Path, place: Place) -> None:
     code = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('serving'))"
-    assert run(clean_python, "-I", "-c", code, cwd="/") == "None None"
+    assert asked(place, clean_python, "-I", "-c", code) == "None None"
 
 
-def test_it_answers_from_its_own_files_wherever_it_is_started(
+def asked(place: Place, *command: str | Path) -> str:
+    """What a command of the ordinary user prints."""
+    return run(*place.command(*command, writable=(place.home,)), cwd="/", env=place.environment())
+
+
+def test_an_ordinary_user_starts_it_wherever_and_it_answers_from_its_own_files(
     unpacked: Path,
     clean_python: Path,
+    place: Place,
     port: int,
-    tmp_path: Path,
     until_ready: Callable[[str, "subprocess.Popen[Any]"], None],
 ) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    environment |= {
-        "BENTOML_HOME": str(tmp_path / "bentoml"),
-        "TAILORBIRD_STATE": f"sqlite:///{tmp_path}/state.db",
-    }
-    command = [clean_python, "-m", "bentoml", "serve", unpacked, "--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen([str(part) for part in command], cwd="/", env=environment)
+    """Nothing but its home can be written to."""
+    environment = {**place.environment(), "TAILORBIRD_STATE": f"sqlite:///{place.home}/state.db"}
+    start = (clean_python, "-m", "bentoml", "serve", unpacked, "--host", "127.0.0.1", "--port", str(port))
+    server = subprocess.Popen(place.command(*start, writable=(place.home,)), cwd="/", env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
         until_ready(url, server)
         body = httpx.post(f"{url}/v1/recommend", json={"user_id": "nobody"}, timeout=30).json()
         assert len(body["items"]) == 20
-        workers = worker_maps(server.pid)
+        workers = children(server.pid)
         assert workers
-        assert not [maps for maps in workers if "libtorch" in maps]
+        assert not [pid for pid in workers if "libtorch" in Path(f"/proc/{pid}/maps").read_text()]
+        for pid in (server.pid, *workers):
+            assert_nobody_in_particular(pid)
     finally:
         server.terminate()
         server.wait(20)
 
 
-def worker_maps(parent: int) -> list[str]:
-    """The memory maps of a server's child processes."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [Path(f"/proc/{child}/maps").read_text() for child in children]
+def assert_nobody_in_particular(pid: int) -> None:
+    """A process of an ordinary user without any privilege; where tests are root's, also on a read-only root."""
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+    )
+    assert int(status["CapEff"], 16) == 0
+    if os.getuid():
+        return
+    assert set(status["Uid"].split()) == set(status["Gid"].split()) == {str(NOBODY)}
+    assert status["NoNewPrivs"] == "1"
+    mounts = [line.split() for line in Path(f"/proc/{pid}/mounts").read_text().splitlines()]
+    (root,) = [one for one in mounts if one[1] == "/"]
+    assert "ro" in root[3].split(",")
 
 
-def test_a_worker_loads_our_packages_from_the_bento(unpacked: Path, clean_python: Path) -> None:
+def children(parent: int) -> list[int]:
+    """A server's child processes."""
+    return [int(one) for one in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def test_a_worker_loads_our_packages_from_the_bento(unpacked: Path, clean_python: Path, place: Place) -> None:
     """The very call with which BentoML's worker loads a service, from the root folder."""
     code = (
         "import sys; from _bentoml_impl.loader import load; load(sys.argv[1], standalone_load=True);"
         "import serving, features; print(serving.__file__, features.__file__, 'torch' in sys.modules)"
     )
-    serving, features, torch = run(clean_python, "-I", "-c", code, unpacked, cwd="/").split()[-3:]
+    serving, features, torch = asked(place, clean_python, "-I", "-c", code, unpacked).split()[-3:]
     assert Path(serving).is_relative_to(unpacked / "src")
     assert Path(features).is_relative_to(unpacked / "src")
     assert torch == "False"

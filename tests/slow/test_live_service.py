@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
 import shutil
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,14 +18,23 @@ import yaml
 
 from serving.items.merged_files import merges_of
 from serving.lifecycle.launch import launch
-from serving.lifecycle.registry import promote, rollback
+from serving.lifecycle.registry import end, promote, promote_canary, promote_shadow, rollback
 from serving.manifest import MANIFEST, renew_manifest
+from serving.state import open_state
 
 pytestmark = pytest.mark.slow
 
 PATIENCE_SECONDS = 60
 SERVABLE_SECONDS = 1.0
 MERGE_ITEMS = 20
+FOLLOWED_SECONDS = 10.0
+"""Within which every worker follows a rollback, on a machine that does other work too."""
+WAITING = 4
+"""Questions that may wait for a shadow."""
+SHARE = 0.3
+PEOPLE = [f"person-{number}" for number in range(200)]
+PROMPT_SECONDS = 2.0
+"""Within which a list comes, on a machine that does other work too, while a shadow would never answer."""
 CONNECTIONS = 20
 
 
@@ -31,10 +43,17 @@ class Live(NamedTuple):
 
     url: str
     folder: Path
+    server: int
+    """Id of the process that started the workers."""
 
     @property
     def registry(self) -> Path:
         return self.folder / "registry"
+
+    @property
+    def state(self) -> str:
+        """URL of its store."""
+        return f"sqlite:///{self.folder}/state.db"
 
     def bundle(self, name: str) -> Path:
         return self.folder / name
@@ -43,19 +62,27 @@ class Live(NamedTuple):
 @pytest.fixture(scope="module")
 def live(trained: Any, port: int, until_ready: Callable[..., None], tmp_path_factory: Any) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("live")
-    for name in ("first", "second", "bad"):
+    for name in ("first", "second", "third", "bad"):
         shutil.copytree(trained.bundle, folder / name)
         manifest = folder / name / MANIFEST
         manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "note": name}))
         renew_manifest(folder / name)
     config = folder / "serving.yaml"
-    consent = {"personalize": {"unknown": "granted", "basis": "a test"}}
-    config.write_text(yaml.safe_dump({"serving": {"workers": 2, "merge_items": MERGE_ITEMS, "consent": consent}}))
-    made = Live(f"http://127.0.0.1:{port}", folder)
-    promote(made.bundle("first"), made.registry)
+    granted = {"unknown": "granted", "basis": "a test"}
+    serving = {
+        "workers": 2,
+        "merge_items": MERGE_ITEMS,
+        "deadline_ms": 10_000,  # nothing is refused for lateness on a busy machine
+        "consent": {"personalize": granted, "measure": granted},
+        "shadow": {"report": str(folder / "shadow.jsonl"), "max_waiting": WAITING},
+    }
+    config.write_text(yaml.safe_dump({"serving": serving}))
+    registry, state = folder / "registry", f"sqlite:///{folder}/state.db"
+    promote(folder / "first", registry)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "BENTOML_HOME", str(folder / "bentoml"))
-        server = launch(registry=made.registry, state=f"sqlite:///{folder}/state.db", config=config, port=port)
+        server = launch(registry=registry, state=state, config=config, port=port)
+    made = Live(f"http://127.0.0.1:{port}", folder, server.pid)
     try:
         until_ready(made.url, server)
         yield made
@@ -175,6 +202,113 @@ def test_a_swap_and_a_rollback_under_traffic(
         until(lambda: all(bundle_of(one) == first for one in workers))
     assert traffic.wrong == []
     assert traffic.answers > 0
+
+
+def asked(client: httpx.Client, user_id: str) -> dict[str, Any]:
+    response = client.post("/v1/recommend", json={"user_id": user_id, "k": 3})
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def lists_of(client: httpx.Client, bundle: str) -> float:
+    """Lists that a bundle made, as all workers counted them."""
+    line = f'tailorbird_answers_total{{bundle="{bundle}",route="recommend"}} '
+    found = [one for one in client.get("/metrics").text.splitlines() if one.startswith(line)]
+    return float(found[0].removeprefix(line)) if found else 0.0
+
+
+def beside(client: httpx.Client, place: str) -> dict[str, Any]:
+    """What a worker says of its canary or shadow; nothing where it has none that answers."""
+    told: dict[str, Any] = client.get("/readyz").json().get(place) or {}
+    return told if told.get("bundle") else {}
+
+
+def test_a_canary_answers_the_same_people_on_every_worker(live: Live, workers: list[httpx.Client]) -> None:
+    """And the share asked for, in answers, log and metrics; the way back acts on all workers at once."""
+    first = bundle_of(workers[0])
+    named = promote_canary(live.bundle("third"), live.registry, SHARE).canary
+    assert named is not None
+    until(lambda: all(beside(one, "canary") for one in workers))
+    third = beside(workers[0], "canary")["bundle"]
+    before = lists_of(workers[0], third)
+    answers = [{user: asked(one, user) for user in PEOPLE} for one in workers]
+    chosen = {user for user in PEOPLE if named.split.takes(user, None)}
+    assert abs(len(chosen) / len(PEOPLE) - SHARE) < 0.17  # five standard deviations
+    for told in answers:
+        assert {user: one["bundle"] for user, one in told.items()} == {
+            user: third if user in chosen else first for user in PEOPLE
+        }
+    assert lists_of(workers[1], third) - before == 2 * len(chosen)
+    by_request = {one["request_id"]: one["bundle"] for told in answers for one in told.values()}
+    with closing(open_state(live.state)) as state:
+        until(lambda: by_request.items() <= served_bundles(state, by_request).items())
+
+    promote_canary(live.bundle("third"), live.registry, 2 * SHARE)
+    until(lambda: all(beside(one, "canary").get("share") == 2 * SHARE for one in workers))
+    assert {asked(workers[0], user)["bundle"] for user in chosen} == {third}, "a larger share keeps its people"
+    second = rollback(live.registry).live
+    assert second == live.bundle("second"), "the swap before left it as the way back"
+    assert until(lambda: not any(beside(one, "canary") for one in workers)) < FOLLOWED_SECONDS
+    assert not {asked(one, user)["bundle"] for one in workers for user in chosen} & {third}
+    rollback(live.registry)
+    assert until(lambda: all(bundle_of(one) == first for one in workers)) < FOLLOWED_SECONDS
+
+
+def served_bundles(state: Any, request_ids: Iterable[str]) -> dict[str, str]:
+    """Which bundle the log of what was served names for each request."""
+    wanted = set(request_ids)
+    rows = (one.row for one in state.served_log.after(0, 10_000))
+    return {row.request_id: row.bundle for row in rows if row.request_id in wanted}
+
+
+def shadow_counts(client: httpx.Client) -> dict[str, float]:
+    """What became of questions to shadows, as all workers counted it."""
+    found = re.findall(
+        r'^tailorbird_shadow_answers_total\{bundle="\w+",outcome="(\w+)"\} (\S+)$',
+        client.get("/metrics").text,
+        re.MULTILINE,
+    )
+    return {outcome: float(value) for outcome, value in found}
+
+
+def shadow_processes(server: int) -> list[int]:
+    """Processes of workers' shadows: the descendants of a server at the lowest priority."""
+    found, waiting = [], [server]
+    while waiting:
+        pid = waiting.pop()
+        waiting += [int(one) for task in Path(f"/proc/{pid}/task").iterdir() for one in read_children(task)]
+        found += [pid] if os.getpriority(os.PRIO_PROCESS, pid) == 19 else []
+    return found
+
+
+def read_children(task: Path) -> list[str]:
+    return (task / "children").read_text(encoding="utf-8").split()
+
+
+def test_a_shadow_is_compared_and_delays_nobody_even_when_it_hangs(live: Live, workers: list[httpx.Client]) -> None:
+    first = bundle_of(workers[0])
+    promote_shadow(live.bundle("third"), live.registry)
+    until(lambda: all(beside(one, "shadow") for one in workers))
+    third = beside(workers[0], "shadow")["bundle"]
+    assert {asked(one, user)["bundle"] for user in PEOPLE[:2] for one in workers} == {first}
+    until(lambda: shadow_counts(workers[0]).get("compared") == 4)
+    hung = shadow_processes(live.server)
+    assert len(hung) == 2, "one for each worker"
+    for pid in hung:
+        os.kill(pid, signal.SIGSTOP)
+    seconds = [until(lambda: asked(one, user)["bundle"] == first) for user in PEOPLE[:8] for one in workers]  # noqa: B023
+    assert max(seconds) < PROMPT_SECONDS
+    assert shadow_counts(workers[1])["dropped"] >= 2 * (8 - WAITING - 2)
+    end("shadow", live.registry)
+    assert until(lambda: not any(beside(one, "shadow") for one in workers)) < FOLLOWED_SECONDS
+    report = live.folder / "shadow.jsonl"
+    until(lambda: report.exists() and len(report.read_text().splitlines()) >= 2)
+    lines = [json.loads(one) for one in report.read_text().splitlines()]
+    assert {(one["live"], one["shadow"]) for one in lines} == {(first, third)}
+    assert sum(one["compared"] for one in lines) == 4
+    assert {one["overlap"]["mean"] for one in lines if one["compared"]} == {1.0}, "it is a copy of the live one"
+    assert not any(user in report.read_text() for user in PEOPLE[:8])
 
 
 def test_a_bad_bundle_is_told_and_the_old_one_goes_on(live: Live, workers: list[httpx.Client]) -> None:
