@@ -44,9 +44,6 @@ class TrainingConfig(StrictConfig):
     newcomers: float = Field(default=0.05, ge=0, lt=1)
     """Share of the items with attributes of which the first fit is told nothing, so that the ranker learns what a new
     item is worth."""
-    strangers: float = Field(default=0.05, ge=0, le=1)
-    """Share of the ranker's examples whose person's past is left out, so that the ranker learns what people take who
-    come for the first time."""
     transition_seconds: float = Field(default=240.0, ge=0)
     """Budget for choosing the settings of the transitions on the inner split."""
     pipeline: PipelineSettings = PipelineSettings()

@@ -13,7 +13,7 @@ import numpy as np
 from features.errors import DataError
 from features.events import Tables
 from features.schema import Schema
-from features.vocabulary import PAD, RESERVED
+from features.vocabulary import RESERVED
 from serving.bundle import Bundle, assemble, open_bundle, seal_bundle
 from serving.golden import GOLDEN, record_golden
 from serving.manifest import fresh_staging
@@ -34,7 +34,6 @@ from training.run_folder import Run, provenance, staged_copy
 from training.slices import B, C
 from training.stage import FittedStage, fit_stage, part_of, schema_of
 from training.statistics import item_rows
-from training.strangers import with_strangers
 from training.towers.data import ValidationPerson
 from training.towers.start import Start
 from training.transitions.search import choose_settings
@@ -133,7 +132,7 @@ def ranked_stage(this: Run, first: Path) -> tuple[Path, float]:
     if target.exists():
         return target, float((target / "reached.json").read_text(encoding="utf-8"))
     bundle = open_bundle(first)
-    moments = with_strangers(ranker_moments(this), this.config.strangers, this.config.seed)
+    moments = ranker_moments(this)
     left_out = never_taken(bundle.schema, this.events)
     examples = make_examples(first, moments, workers=this.config.workers, label="examples", left_out=left_out)
     if len(examples) < 2:
@@ -166,11 +165,10 @@ def ranked_stage(this: Run, first: Path) -> tuple[Path, float]:
 
 
 def _reached(examples: Examples, moments: list[Moment], schema: Schema) -> float:
-    """Share of the wanted items that some source brought, for people with a past."""
+    """Share of the wanted items that some source brought."""
     positive = np.array([schema.dataset.types[head].sign == "positive" for head in schema.heads])
-    wanted = (examples.heads[:, positive].sum(axis=1) > 0) & (examples.history_rows[:, 0] != PAD)
-    asked = sum(one.wanted(schema.dataset) and len(one.person.events) > 0 for one in moments)
-    return int((wanted & examples.brought).sum()) / max(1, asked)
+    brought = int(((examples.heads[:, positive].sum(axis=1) > 0) & examples.brought).sum())
+    return brought / max(1, sum(one.wanted(schema.dataset) for one in moments))
 
 
 def judged_moments(this: Run, ranked: Path) -> tuple[list[Verdict], list[Moment]]:
