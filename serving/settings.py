@@ -45,8 +45,8 @@ class PipelineSettings(StrictConfig):
     """Days after its first event during which an item counts as new."""
     untaken_share: float = Field(default=0.1, ge=0, le=1)
     """Share of a list's places, rounded down, that are held for items which nobody had taken when the model was made:
-    the last ones of the list and never its first ten, where such items do not stand higher by themselves. 0 holds
-    none."""
+    the last ones of the list and never its first ten, where such items do not stand higher by themselves; no
+    larger share than they have of the candidates. 0 holds none."""
 
 
 class ShadowConfig(StrictConfig):

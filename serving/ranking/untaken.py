@@ -22,11 +22,14 @@ def with_untaken(order: IntArray, untaken: BoolArray, k: int, share: float) -> I
     """The order int64 [K] in which `held(k, share)` of the first `k` places have untaken candidates, bool [K].
 
     Where fewer stand there by themselves, the best ones from further down take the last places; what gives way for them
-    follows at once, and all others keep their order.
+    follows at once, and all others keep their order. No larger part of the places is held than they are of the
+    candidates: a handful of items that nobody takes must not stand in everybody's list (Beauty, 9 of 12,101 items
+    untaken: recall@20 .1627 with two places in every list, .1654 without).
     """
     first, rest = order[:k], order[k:]
     taken = np.flatnonzero(~untaken[first])
-    missing = max(held(k, share) - (len(first) - len(taken)), 0)
+    part = float(untaken.mean()) if len(untaken) else 0.0
+    missing = max(held(k, min(share, part)) - (len(first) - len(taken)), 0)
     brought = np.flatnonzero(untaken[rest])[:missing]
     if len(brought) == 0:
         return order

@@ -21,7 +21,8 @@ def test_the_share_is_held_and_nothing_else_changes(marks: list[bool], k: int, s
     untaken = np.array(marks, dtype=np.bool_)
     found = with_untaken(order, untaken, k, share)
     assert sorted(found.tolist()) == list(range(len(marks)))
-    wanted = min(held(k, share), int(untaken.sum()))
+    part = untaken.sum() / max(len(untaken), 1)
+    wanted = min(held(k, min(share, float(part))), int(untaken.sum()))
     assert untaken[found[:k]].sum() == max(wanted, untaken[order[:k]].sum())
     assert found[:TOP].tolist() == order[:TOP].tolist()
     places = {one: place for place, one in enumerate(order.tolist())}
@@ -43,7 +44,7 @@ def test_of_the_first_ten_places_none_is_held(k: int, share: float, places: int)
 def test_lists_hold_places_for_what_nobody_took(trained: Any, pipeline: Pipeline, now: int, share: float) -> None:
     bundle = pipeline.bundle
     attributes = {"category": "drama", "creator": "creator-1"}
-    come = [ItemRecord(f"new-{number}", attributes, now) for number in range(8)]
+    come = [ItemRecord(f"new-{number}", attributes, now) for number in range(40)]
     bundle = bundle.with_items(bundle.tables.after(Delta.empty(bundle.schema, bundle.catalogue), come))
     lists = {}
     for part in (0.0, share):
