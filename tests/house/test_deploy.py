@@ -212,6 +212,14 @@ def test_the_image_starts_what_serve_starts() -> None:
     assert command[1:] == command_of("0.0.0.0", 3000)[1:]
 
 
+def test_the_image_has_the_serving_set_or_that_for_a_gpu() -> None:
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    assert "ARG SET=serving\n" in text
+    assert "-r requirements/${SET}.txt" in text
+    assert re.findall(r"SET=(serving-\w+)", text) == ["serving-gpu"]
+    assert (DEPLOY.parent / "requirements" / "serving-gpu.txt").exists()
+
+
 def test_compose_mounts_files_that_there_are() -> None:
     content = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
     mounted = [

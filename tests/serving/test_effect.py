@@ -19,6 +19,7 @@ from serving.desk.desk import Desk
 from serving.events import effect_watch
 from serving.events.effect import effects_of
 from serving.events.effect_watch import EffectWatch
+from serving.metrics import BUNDLES
 from serving.state import open_event_log, open_state
 from serving.state.item_log import ItemLog
 from serving.state.protocol import State, StoredEvent
@@ -190,10 +191,11 @@ def test_posted_events_are_an_effect_of_the_answer_they_name(
         for user in ("ann", "shy")
         for again in (1, 1)
     ]
-    before = counted("buy")
+    name = BUNDLES.label(desk.bundle)
+    before = counted("buy", name)
     reply = desk.events(EventsRequest(events=sent), "r")
     assert (reply.stored, reply.duplicate) == (2, 2)
     desk.effects.look()
     desk.effects.look()
-    assert counted("buy") == before + 1
+    assert counted("buy", name) == before + 1
     assert Desk(stand_in, state, item_log, log_served=False).effects is None

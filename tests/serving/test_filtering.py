@@ -5,10 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from features.consent import ConsentRules
 from features.people import People
 from features.person import Events, Person
 from serving.answers import Answer, Query
+from serving.api.replies import UserListReply
+from serving.api.requests import BatchRequest
+from serving.bulk.desk import recommend_batch
 from serving.bundle import Bundle, open_bundle
+from serving.desk.desk import Desk
 from serving.filters import Filter, parse_filter
 from serving.filters.attribute_columns import Categories
 from serving.items.delta import Delta, ItemRecord
@@ -16,6 +21,8 @@ from serving.pipeline import Pipeline
 from serving.retrieval.eligibility import Eligible, open_to
 from serving.retrieval.sources import SOURCES
 from serving.situation import situation
+from serving.state import State
+from serving.state.item_log import ItemLog
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +48,7 @@ def read(bundle: Bundle, text: str) -> Filter:
     return parse_filter(text, bundle.schema.dataset)
 
 
-def categories(bundle: Bundle, answer: Answer) -> set[str]:
+def categories(bundle: Bundle, answer: Answer | UserListReply) -> set[str]:
     column = bundle.filterable.items.attributes.columns["category"]
     assert isinstance(column, Categories)
     rows = bundle.schema.items.rows([one.item_id for one in answer.items])
@@ -91,6 +98,17 @@ def test_rank_and_similar_obey(bundle: Bundle, now: int, rare: str) -> None:
     for kind in ("similar", "goes_with", "next"):
         answer = pipeline.similar(every[:3], kind, Query(k=50, filter=chosen), now)
         assert categories(bundle, answer) <= {rare}
+
+
+def test_lists_for_many_people_obey(
+    bundle: Bundle, state: State, item_log: ItemLog, agreed: ConsentRules, rare: str
+) -> None:
+    desk = Desk(Pipeline(bundle), state, item_log, consent=agreed)
+    users = [f"u{number}" for number in range(10)]
+    asked = BatchRequest(user_ids=users, k=50, filter=f'category = "{rare}"')
+    for one in recommend_batch(desk, asked, "r"):
+        assert categories(bundle, one) == {rare}
+        assert one.shortfall is not None
 
 
 def test_what_the_person_saw_is_read_at_each_request(bundle: Bundle, now: int) -> None:
