@@ -72,8 +72,9 @@ def family_mb(pid: int) -> float:
 def _family(pid: int) -> Iterator[int]:
     yield pid
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
-    except OSError:  # it has just ended
+        threads = list(Path(f"/proc/{pid}/task").iterdir())  # a child belongs to the thread that started it
+        children = [one for thread in threads for one in (thread / "children").read_text(encoding="utf-8").split()]
+    except OSError:  # it, or one of its threads, has just ended
         return
     for one in children:
         yield from _family(int(one))

@@ -118,7 +118,7 @@ def replica(folder: Path, state: str, name: str) -> Iterator[Replica]:
         process = launch(registry=folder / "registry", state=state, config=folder / "serving.yaml", port=port)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            _until(lambda: _ready(client, process))
+            until(lambda: _ready(client, process))
             yield Replica(client, process, time.monotonic() - begun)
     finally:
         process.terminate()
@@ -138,7 +138,7 @@ def _servable(both: Sequence[Replica], item: str, turn: int) -> float:
     """Seconds from the post of an item to one until both know it."""
     begun = time.monotonic()
     both[turn % 2].ask("/v1/items", items=[{"item_id": item, "attributes": {}}])
-    _until(lambda: all(one.ask("/v1/rank", item_ids=[item])["items"] for one in both))
+    until(lambda: all(one.ask("/v1/rank", item_ids=[item])["items"] for one in both))
     return time.monotonic() - begun
 
 
@@ -162,11 +162,12 @@ def _followed(both: Sequence[Replica], folder: Path, turn: int) -> float:
         promote(folder / "second", folder / "registry")
     else:
         rollback(folder / "registry")
-    _until(lambda: all(one.bundle != before for one in both))
+    until(lambda: all(one.bundle != before for one in both))
     return time.monotonic() - begun
 
 
-def _until(true: Callable[[], bool]) -> None:
+def until(true: Callable[[], bool]) -> None:
+    """Returns once something is so. Raises BenchmarkError when that takes longer than PATIENCE_SECONDS."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not true():
         if time.monotonic() > end:

@@ -24,7 +24,8 @@ from serving.state import open_state
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
+"""A bundle is tried out in time that nobody else wants, of which a busy machine has little."""
 SERVABLE_SECONDS = 1.0
 MERGE_ITEMS = 20
 FOLLOWED_SECONDS = 10.0
@@ -218,10 +219,22 @@ def lists_of(client: httpx.Client, bundle: str) -> float:
     return float(found[0].removeprefix(line)) if found else 0.0
 
 
-def beside(client: httpx.Client, place: str) -> dict[str, Any]:
-    """What a worker says of its canary or shadow; nothing where it has none that answers."""
-    told: dict[str, Any] = client.get("/readyz").json().get(place) or {}
+def beside(standing: dict[str, Any], place: str) -> dict[str, Any]:
+    """What a worker's standing says of its canary or shadow; nothing where it has none that answers."""
+    told: dict[str, Any] = standing.get(place) or {}
     return told if told.get("bundle") else {}
+
+
+def everywhere(live: Live, so: Callable[[dict[str, Any]], bool]) -> bool:
+    """Whether each worker's standing is so; connections held open may come to lie with one of them."""
+    told: dict[str, bool] = {}
+    for _ in range(CONNECTIONS):
+        with httpx.Client(base_url=live.url, timeout=30, verify=False) as client:
+            standing = client.get("/readyz")
+        told[standing.headers["x-tailorbird-worker"]] = so(standing.json())
+        if len(told) == 2:
+            break
+    return len(told) == 2 and all(told.values())
 
 
 def test_a_canary_answers_the_same_people_on_every_worker(live: Live, workers: list[httpx.Client]) -> None:
@@ -229,8 +242,8 @@ def test_a_canary_answers_the_same_people_on_every_worker(live: Live, workers: l
     first = bundle_of(workers[0])
     named = promote_canary(live.bundle("third"), live.registry, SHARE).canary
     assert named is not None
-    until(lambda: all(beside(one, "canary") for one in workers))
-    third = beside(workers[0], "canary")["bundle"]
+    until(lambda: everywhere(live, lambda told: bool(beside(told, "canary"))))
+    third = beside(workers[0].get("/readyz").json(), "canary")["bundle"]
     before = lists_of(workers[0], third)
     answers = [{user: asked(one, user) for user in PEOPLE} for one in workers]
     chosen = {user for user in PEOPLE if named.split.takes(user, None)}
@@ -245,14 +258,14 @@ def test_a_canary_answers_the_same_people_on_every_worker(live: Live, workers: l
         until(lambda: by_request.items() <= served_bundles(state, by_request).items())
 
     promote_canary(live.bundle("third"), live.registry, 2 * SHARE)
-    until(lambda: all(beside(one, "canary").get("share") == 2 * SHARE for one in workers))
+    until(lambda: everywhere(live, lambda told: beside(told, "canary").get("share") == 2 * SHARE))
     assert {asked(workers[0], user)["bundle"] for user in chosen} == {third}, "a larger share keeps its people"
-    second = rollback(live.registry).live
-    assert second == live.bundle("second"), "the swap before left it as the way back"
-    assert until(lambda: not any(beside(one, "canary") for one in workers)) < FOLLOWED_SECONDS
+    back = rollback(live.registry).live
+    assert until(lambda: everywhere(live, lambda told: not beside(told, "canary"))) < FOLLOWED_SECONDS
     assert not {asked(one, user)["bundle"] for one in workers for user in chosen} & {third}
-    rollback(live.registry)
-    assert until(lambda: all(bundle_of(one) == first for one in workers)) < FOLLOWED_SECONDS
+    if back != live.bundle("first"):  # a swap before left another as the way back
+        rollback(live.registry)
+    assert until(lambda: everywhere(live, lambda told: told["bundle"] == first)) < FOLLOWED_SECONDS
 
 
 def served_bundles(state: Any, request_ids: Iterable[str]) -> dict[str, str]:
@@ -272,6 +285,10 @@ def shadow_counts(client: httpx.Client) -> dict[str, float]:
     return {outcome: float(value) for outcome, value in found}
 
 
+def lines_of(report: Path) -> list[dict[str, Any]]:
+    return [json.loads(one) for one in report.read_text(encoding="utf-8").splitlines()]
+
+
 def shadow_processes(server: int) -> list[int]:
     """Processes of workers' shadows: the descendants of a server at the lowest priority."""
     found, waiting = [], [server]
@@ -289,8 +306,8 @@ def read_children(task: Path) -> list[str]:
 def test_a_shadow_is_compared_and_delays_nobody_even_when_it_hangs(live: Live, workers: list[httpx.Client]) -> None:
     first = bundle_of(workers[0])
     promote_shadow(live.bundle("third"), live.registry)
-    until(lambda: all(beside(one, "shadow") for one in workers))
-    third = beside(workers[0], "shadow")["bundle"]
+    until(lambda: everywhere(live, lambda told: bool(beside(told, "shadow"))))
+    third = beside(workers[0].get("/readyz").json(), "shadow")["bundle"]
     assert {asked(one, user)["bundle"] for user in PEOPLE[:2] for one in workers} == {first}
     until(lambda: shadow_counts(workers[0]).get("compared") == 4)
     hung = shadow_processes(live.server)
@@ -299,14 +316,13 @@ def test_a_shadow_is_compared_and_delays_nobody_even_when_it_hangs(live: Live, w
         os.kill(pid, signal.SIGSTOP)
     seconds = [until(lambda: asked(one, user)["bundle"] == first) for user in PEOPLE[:8] for one in workers]  # noqa: B023
     assert max(seconds) < PROMPT_SECONDS
-    assert shadow_counts(workers[1])["dropped"] >= 2 * (8 - WAITING - 2)
+    assert shadow_counts(workers[1])["dropped"] >= 16 - 2 * (WAITING + 2)
     end("shadow", live.registry)
-    assert until(lambda: not any(beside(one, "shadow") for one in workers)) < FOLLOWED_SECONDS
+    assert until(lambda: everywhere(live, lambda told: not beside(told, "shadow"))) < FOLLOWED_SECONDS
     report = live.folder / "shadow.jsonl"
-    until(lambda: report.exists() and len(report.read_text().splitlines()) >= 2)
-    lines = [json.loads(one) for one in report.read_text().splitlines()]
+    until(lambda: report.exists() and sum(one["compared"] for one in lines_of(report)) == 4)
+    lines = lines_of(report)
     assert {(one["live"], one["shadow"]) for one in lines} == {(first, third)}
-    assert sum(one["compared"] for one in lines) == 4
     assert {one["overlap"]["mean"] for one in lines if one["compared"]} == {1.0}, "it is a copy of the live one"
     assert not any(user in report.read_text() for user in PEOPLE[:8])
 
