@@ -2,43 +2,20 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from serving.bundle import Bundle, open_bundle
 from serving.items.changes import up_to_date
 from serving.items.merged_files import merges_of
 from serving.items.merging import with_merges
 from serving.items.snapshot import Snapshot
 from serving.state import ItemLog, open_item_log
 from serving.state.item_log import ItemEdit
-from tests.serving.changing_shop import NEW, WORKERS, Shop, forget_merges, known
-
-
-@pytest.fixture(scope="module")
-def opened(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    path = tmp_path_factory.mktemp("served") / "bundle"
-    shutil.copytree(trained.bundle, path)
-    return open_bundle(path)
-
-
-@pytest.fixture
-def bundle(opened: Bundle) -> Iterator[Bundle]:
-    """A bundle beside which nothing was merged."""
-    yield opened
-    forget_merges(opened)
-
-
-@pytest.fixture
-def shop(bundle: Bundle) -> Iterator[Shop]:
-    made = Shop(bundle)
-    yield made
-    made.close()
+from tests.serving.items.changing_shop import NEW, WORKERS, Shop, known
 
 
 def test_a_merge_holds_what_the_delta_held(shop: Shop) -> None:

@@ -1,8 +1,6 @@
 """Items from the log into the answers of several workers, merges among them: a dictionary knows as much."""
 
 import logging
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -10,34 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.bundle import Bundle, open_bundle
+from serving.bundle import Bundle
 from serving.items.changes import ItemFollower, newer, up_to_date
 from serving.items.merging import MergeMapper, with_merges
 from serving.lifecycle.live import Live
 from serving.state import ItemLog, open_item_log
 from serving.state.item_log import ItemChange, ItemEdit
-from tests.serving.changing_shop import NEW, WORKERS, NoDesk, Shop, forget_merges, known, shown_by
-
-
-@pytest.fixture(scope="module")
-def opened(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    path = tmp_path_factory.mktemp("served") / "bundle"
-    shutil.copytree(trained.bundle, path)
-    return open_bundle(path)
-
-
-@pytest.fixture
-def bundle(opened: Bundle) -> Iterator[Bundle]:
-    """A bundle beside which nothing was merged."""
-    yield opened
-    forget_merges(opened)
-
-
-@pytest.fixture
-def shop(bundle: Bundle) -> Iterator[Shop]:
-    made = Shop(bundle)
-    yield made
-    made.close()
+from tests.serving.items.changing_shop import NEW, WORKERS, NoDesk, Shop, known, shown_by
 
 
 def test_every_worker_shows_an_upserted_item_and_no_deleted_one(shop: Shop) -> None:
