@@ -13,6 +13,7 @@ from typing import NamedTuple
 from features.dataset import Sign
 from features.errors import StateError
 from serving.bundle import Bundle
+from serving.desk.permission import CLOCK_SKEW
 from serving.events.served import PLACEMENTS
 from serving.metrics import BUNDLES, EFFECTS, EFFECTS_LOST
 from serving.state.protocol import StoredEvent
@@ -48,8 +49,11 @@ def tell_effects(bundles: Iterable[Bundle]) -> None:
 
 
 def led_to(row: ServedRow, event: StoredEvent, window: int | None) -> bool:
-    """Whether an event that names an answer is its effect: at most `window` ms later, however long if None."""
-    soon = window is None or 0 <= event.moment - row.moment <= window
+    """Whether an event that names an answer is its effect: at most `window` ms later, however long if None.
+
+    It may be dated before the answer by as much as a clock may differ from ours.
+    """
+    soon = window is None or -CLOCK_SKEW <= event.moment - row.moment <= window
     return soon and any(one.item_id == event.item_id for one in row.items)
 
 
@@ -63,7 +67,7 @@ class EffectWatch:
         self._lock = threading.Lock()
         self._new: list[tuple[StoredEvent, Sign]] = []
         self._old: list[tuple[StoredEvent, Sign]] = []
-        self._answers: OrderedDict[_Asked, _Answer | None] = OrderedDict()
+        self._answers: OrderedDict[_Asked, _Answer] = OrderedDict()
 
     def add(self, events: Sequence[tuple[StoredEvent, Sign]]) -> None:
         """Take note of events that were just stored, with what their types mean."""
@@ -100,7 +104,9 @@ class EffectWatch:
             self._answers.move_to_end(asked)
             return self._answers[asked]
         row = self._log.find(*asked)
-        known = None if row is None else _Answer(row, frozenset(one.item_id for one in row.items), set())
+        if row is None:
+            return None
+        known = _Answer(row, frozenset(one.item_id for one in row.items), set())
         self._answers[asked] = known
         if len(self._answers) > REMEMBERED:
             self._answers.popitem(last=False)

@@ -96,7 +96,7 @@ def test_an_item_counts_once_for_its_own_person_and_in_time(state: State) -> Non
         event(6, "r1", "z", "buy", "ann"),
         event(7, "r1", "b", "buy", "bob"),
         event(8, "r1", "b", "buy", "ann", after=25 * HOUR),
-        event(9, "r1", "b", "buy", "ann", after=-1),
+        event(9, "r1", "b", "buy", "ann", after=-HOUR),
         event(10, "r9", "b", "buy", "ann"),
         event(11, None, "b", "buy", "ann"),
     )
@@ -105,12 +105,20 @@ def test_an_item_counts_once_for_its_own_person_and_in_time(state: State) -> Non
 
 
 def test_an_answer_that_came_into_the_log_meanwhile_is_found(state: State) -> None:
-    watch, before = EffectWatch(state.served_log, None), counted("buy")
-    watch.add([(event(1, "r1", "a", "buy", "ann"), "positive")])
+    watch, before = EffectWatch(state.served_log, 24 * HOUR), counted("buy")
+    looked(watch, event(1, "r1", "c", "buy", "ann"))
+    watch.add([(event(2, "r1", "a", "buy", "ann"), "positive")])
     watch.look()
     state.served_log.add([answer("r1", "ann")])
     watch.look()
     assert counted("buy") == before + 1
+
+
+def test_a_clock_that_is_a_little_behind_loses_no_effect(state: State) -> None:
+    state.served_log.add([answer("r1", "ann")])
+    watch, before = EffectWatch(state.served_log, 24 * HOUR), counted("impression")
+    looked(watch, event(1, "r1", "a", "impression", "ann", after=-MINUTE))
+    assert counted("impression") == before + 1
 
 
 def test_a_store_that_does_not_answer_loses_nothing(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,6 +144,7 @@ def test_what_waits_and_what_is_remembered_have_bounds(state: State, monkeypatch
     monkeypatch.setattr(effect_watch, "REMEMBERED", 2)
     lost = REGISTRY.get_sample_value("tailorbird_effects_lost_total") or 0.0
     watch = EffectWatch(state.served_log, None)
+    state.served_log.add([answer(f"r{number}", "ann") for number in range(5)])
     looked(watch, *(event(number, f"r{number}", "a", "buy", "ann") for number in range(5)))
     assert REGISTRY.get_sample_value("tailorbird_effects_lost_total") == lost + 2
     assert len(watch._answers) == 2
