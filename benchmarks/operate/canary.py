@@ -7,7 +7,6 @@ that what else the machine does falls on all three. Who is answered by what is a
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,12 +19,11 @@ import numpy as np
 import yaml
 
 from benchmarks.operate.processes import family_mb
-from benchmarks.operate.replicas import GRANTED, Replica, replica, until
+from benchmarks.operate.replicas import GRANTED, Replica, replica, two_bundles, until
 from benchmarks.operate.results import About, Row, about_now, put
 from benchmarks.serving.world import SIZES, world_of
 from features.arrays import FloatArray
-from serving.lifecycle.registry import end, promote, promote_canary, promote_shadow, rollback
-from serving.manifest import MANIFEST, renew_manifest
+from serving.lifecycle.registry import end, promote_canary, promote_shadow, rollback
 
 SHARE = 0.5
 SETTINGS = ("live alone", "with a canary of half the people", "with a shadow")
@@ -79,12 +77,7 @@ def main(size: str, bundle: Path | None, turns: int, seconds: float, rate: float
 @contextmanager
 def service(folder: Path, source: Path) -> Iterator[Replica]:
     """A service of one worker over two copies of a bundle, the first of which is live."""
-    for name in ("first", "second"):
-        shutil.copytree(source, folder / name)
-        manifest = folder / name / MANIFEST
-        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "note": name}))
-        renew_manifest(folder / name)
-    promote(folder / "first", folder / "registry")
+    two_bundles(folder, source)
     serving = {"workers": 1, "deadline_ms": 10_000, "consent": {"personalize": GRANTED, "measure": GRANTED}}
     (folder / "serving.yaml").write_text(yaml.safe_dump({"serving": serving}))
     with replica(folder, f"sqlite:///{folder}/state.db", "one") as one:

@@ -78,14 +78,19 @@ def main(bundle: Path | None, note: str) -> None:
     click.echo(json.dumps(figures, indent=1))
 
 
-def measure(program: str, folder: Path, source: Path) -> dict[str, Any]:
-    """The figures of two replicas over copies of a bundle."""
+def two_bundles(folder: Path, source: Path) -> None:
+    """Copies `first` and `second` of a bundle, each with a name of its own; the first is live in `folder`/registry."""
     for name in ("first", "second"):
         shutil.copytree(source, folder / name)
         manifest = folder / name / MANIFEST
         manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "note": name}))
         renew_manifest(folder / name)
     promote(folder / "first", folder / "registry")
+
+
+def measure(program: str, folder: Path, source: Path) -> dict[str, Any]:
+    """The figures of two replicas over copies of a bundle."""
+    two_bundles(folder, source)
     serving = {"workers": 1, "deadline_ms": 10_000, "write_deadline_ms": 10_000, "consent": {"personalize": GRANTED}}
     (folder / "serving.yaml").write_text(yaml.safe_dump({"serving": serving}))
     with ExitStack() as stack:

@@ -78,9 +78,10 @@ def test_a_process_that_dies_before_its_first_input_is_told() -> None:
 
 
 SLEEPS = """
-import time
+import signal, time
 from functools import partial
 from serving.bulk.processes import in_order
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who is started in the background inherits that it is ignored
 print("begun", flush=True)
 list(in_order(partial(partial, time.sleep), [60, 60], 2))
 """
